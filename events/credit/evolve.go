@@ -1,0 +1,520 @@
+package credit
+
+import (
+	"fmt"
+	"time"
+)
+
+// Evolve folds one fact into the account. It is total over the facts that rules can state: it returns
+// no error and reads no clock, and it panics on nonsense (a draw beyond what a lot has, a second
+// opening), because an account that nonsense was folded into must never be served.
+//
+// at is the instant of the fact.
+func (a *Account) Evolve(e Event, at time.Time) {
+	a.changed.head = true
+	switch e := e.(type) {
+	case *UsageRecorded:
+		a.takeAll(e.Draws)
+		a.owe(e.Meter, e.Debt)
+		if e.Carry != nil {
+			a.setCarry(e.Meter, *e.Carry)
+		}
+	case *HoldPlaced:
+		a.placeHold(e, at)
+	case *HoldCaptured:
+		a.closeHold(e.Hold, e.Draws, e.Released, e.Lapsed)
+		a.takeAll(e.Excess)
+		a.owe(e.Meter, e.Debt)
+		if e.Carry != nil {
+			a.setCarry(e.Meter, *e.Carry)
+		}
+	case *HoldReleased:
+		a.closeHold(e.Hold, nil, e.Released, e.Lapsed)
+	case *HoldLapsed:
+		a.closeHold(e.Hold, nil, e.Released, e.Lapsed)
+	case *UsageReversed:
+		a.reverse(e)
+	case *DebtRepaid:
+		a.takeAll(e.Draws)
+		a.owe(e.Meter, -e.Amount)
+	case *CreditGranted:
+		a.addLot(e.Grant)
+	case *CreditPurchased:
+		a.addLot(e.Grant)
+		p := a.purchase(e.Purchase)
+		p.Lot, p.PaidAt, p.Reference, p.InvoiceRef, p.ReceiptURL = e.Lot, e.PaidAt, e.Reference, e.InvoiceRef, e.ReceiptURL
+		a.setStatus(p, Completed, "")
+	case *CreditExpired:
+		a.expire(e.Ended, at)
+	case *GrantRevoked:
+		a.revoke(e.Lot, e.Amount, at)
+	case *CycleRenewed:
+		a.renew(e, at)
+	case *AccountOpened:
+		a.open(e, at)
+	case *AccountChanged:
+		a.change(e)
+	case *AccountClosed:
+		a.closed = true
+	case *AccountReopened:
+		a.closed = false
+	case *PlanChanged:
+		a.changePlan(e, at)
+	case *PlanChangeScheduled:
+		a.pending = nil
+		if !e.Cancelled {
+			a.pending = &PendingPlan{Plan: e.Plan, Due: e.Due}
+		}
+	case *PurchaseRequested:
+		a.request(e, at)
+	case *PurchaseApproved:
+		p := a.purchase(e.Purchase)
+		p.Method = e.Method
+		a.setStatus(p, Processing, "")
+	case *PurchaseUpdated:
+		p := a.purchase(e.Purchase)
+		if e.Reference != "" {
+			p.Reference = e.Reference
+		}
+		a.setStatus(p, e.Status, e.Reason)
+	case *PurchaseFailed:
+		a.setStatus(a.purchase(e.Purchase), Failed, e.Reason)
+	case *PurchaseExpired:
+		a.setStatus(a.purchase(e.Purchase), Expired, "")
+	case *PurchaseRefunded:
+		a.revoke(e.Lot, e.Amount, at)
+		a.setStatus(a.purchase(e.Purchase), e.Status, e.Reason)
+	case *BalanceLow:
+		a.low = e.Threshold
+	case *BalanceExhausted:
+		a.exhausted = true
+	case *CreditExpiringSoon:
+		l := a.mustLot(e.Lot)
+		l.Warned = true
+		a.touchLot(l)
+	case *UsageDenied, *PaymentMismatched, *CatalogPublished:
+		// On record, and nothing to add up.
+	default:
+		panic(fmt.Sprintf("credit: no fold for %T", e))
+	}
+}
+
+func (a *Account) open(e *AccountOpened, at time.Time) {
+	if a.Exists() {
+		panic("credit: account " + a.id + " opened twice")
+	}
+	a.opened = at
+	a.timezone, a.anchor, a.cycle, a.metadata = e.Timezone, e.Anchor, e.Cycle, e.Metadata
+	a.due = time.Time{}
+}
+
+func (a *Account) change(e *AccountChanged) {
+	if e.Timezone != nil {
+		a.nextTimezone = *e.Timezone
+	}
+	if e.Approval != nil {
+		a.approval = *e.Approval
+	}
+	if e.PaymentMethod != nil {
+		a.method = *e.PaymentMethod
+	}
+	if e.Metadata != nil {
+		a.metadata = *e.Metadata
+	}
+}
+
+func (a *Account) changePlan(e *PlanChanged, at time.Time) {
+	for _, ended := range e.Expired {
+		a.expire(ended, at)
+	}
+	a.plan, a.anchor, a.pending = e.Plan, e.Anchor, nil
+	if e.Cycle.Number != a.cycle.Number {
+		a.startCycle(e.Cycle, e.Forget)
+	}
+	a.cycle = e.Cycle
+	a.due = time.Time{}
+	for _, g := range e.Granted {
+		a.addLot(g)
+	}
+}
+
+func (a *Account) renew(e *CycleRenewed, at time.Time) {
+	if e.Cycle.Number != a.cycle.Number+1 {
+		panic(fmt.Sprintf("credit: account %s: cycle %d renewed after cycle %d", a.id, e.Cycle.Number, a.cycle.Number))
+	}
+	for _, r := range e.Rolled {
+		from := a.mustLot(r.From)
+		a.spend(from, r.Amount)
+		if from.Remaining == 0 {
+			a.end(from, at)
+		}
+		a.birth(r.Into)
+	}
+	for _, ended := range e.Expired {
+		a.expire(ended, at)
+	}
+	a.plan, a.timezone, a.nextTimezone = e.Plan, e.Timezone, ""
+	if a.pending != nil && !a.pending.Due.After(at) {
+		a.pending = nil
+	}
+	a.startCycle(e.Cycle, e.Forget)
+	for _, g := range e.Granted {
+		a.addLot(g)
+	}
+}
+
+// startCycle makes what is there the opening of the new cycle.
+func (a *Account) startCycle(c Cycle, forget time.Time) {
+	a.cycle = c
+	a.carries = nil
+	a.due = time.Time{}
+	for _, p := range a.pools {
+		p.Terms = Terms{Opening: p.Terms.Remaining + p.Terms.Held, Remaining: p.Terms.Remaining, Held: p.Terms.Held}
+	}
+	if forget.IsZero() {
+		return
+	}
+	for id, l := range a.lots {
+		if l.Remaining == 0 && l.Held == 0 && !l.Ends.IsZero() && !l.Ends.After(forget) {
+			delete(a.lots, id)
+			a.drop(PartLot, id)
+		}
+	}
+}
+
+func (a *Account) placeHold(e *HoldPlaced, at time.Time) {
+	for _, d := range e.Draws {
+		l := a.mustLot(d.Lot)
+		a.spend(l, d.Amount)
+		l.Held += d.Amount
+		a.mustPool(l.Pool).Terms.Held += d.Amount
+	}
+	a.holdCount++
+	h := &Hold{ID: e.Hold, Ordinal: a.holdCount, Meter: e.Meter, Quantity: e.Quantity, Cost: e.Cost, Draws: e.Draws, Carry: e.Carry, Placed: at, Expires: e.Expires, Catalog: e.Catalog}
+	if a.holds == nil {
+		a.holds = make(map[string]*Hold)
+	}
+	a.holds[h.ID] = h
+	a.touchHold(h)
+	a.due = time.Time{}
+}
+
+func (a *Account) closeHold(id string, charged, released, lapsed []Draw) {
+	if a.holds[id] == nil {
+		panic("credit: account " + a.id + " has no open hold " + id)
+	}
+	delete(a.holds, id)
+	a.drop(PartHold, id)
+	a.due = time.Time{}
+	for _, d := range charged {
+		_, p := a.unhold(d)
+		p.Terms.Used += d.Amount
+		a.recognise(d)
+	}
+	for _, d := range released {
+		l, p := a.unhold(d)
+		a.refill(l, p, d.Amount)
+	}
+	for _, d := range lapsed {
+		l, p := a.unhold(d)
+		if !l.Ended {
+			// All of it was held when its time came, so no fact ended it.
+			a.end(l, l.Ends)
+		}
+		l.Breakage += d.Amount
+		p.Terms.Expired += d.Amount
+	}
+}
+
+func (a *Account) unhold(d Draw) (*Lot, *Pool) {
+	l := a.mustLot(d.Lot)
+	p := a.mustPool(l.Pool)
+	if l.Held < d.Amount {
+		panic(fmt.Sprintf("credit: account %s: lot %s holds %d, not %d", a.id, l.ID, l.Held, d.Amount))
+	}
+	l.Held -= d.Amount
+	p.Terms.Held -= d.Amount
+	a.touchLot(l)
+	return l, p
+}
+
+// takeAll charges draws to lots: to what remains of a lot that lives, or to the breakage of one that
+// ended, which restates a closed cycle unless the lot ended in this one.
+func (a *Account) takeAll(draws []Draw) {
+	for _, d := range draws {
+		l := a.mustLot(d.Lot)
+		if !l.Ended {
+			a.spend(l, d.Amount)
+			a.mustPool(l.Pool).Terms.Used += d.Amount
+		} else {
+			if l.Breakage < d.Amount {
+				panic(fmt.Sprintf("credit: account %s: lot %s broke %d, not %d", a.id, l.ID, l.Breakage, d.Amount))
+			}
+			l.Breakage -= d.Amount
+			a.touchLot(l)
+			if a.inPopulation(l) {
+				p := a.mustPool(l.Pool)
+				p.Terms.Expired -= d.Amount
+				p.Terms.Used += d.Amount
+			}
+		}
+		a.recognise(d)
+	}
+}
+
+func (a *Account) recognise(d Draw) {
+	if d.Revenue != 0 {
+		l := a.mustLot(d.Lot)
+		l.Recognised += d.Revenue
+		a.touchLot(l)
+	}
+}
+
+func (a *Account) reverse(e *UsageReversed) {
+	for _, d := range e.Draws {
+		l := a.mustLot(d.Lot)
+		p := a.mustPool(l.Pool)
+		if d.Cycle == a.cycle.Number {
+			p.Terms.Used -= d.Amount
+		} else {
+			p.Terms.Returned += d.Amount
+		}
+		a.refill(l, p, d.Amount)
+		l.Recognised -= d.Revenue
+	}
+	for _, d := range e.Lapsed {
+		a.comeBackEnded(d)
+		if l := a.lots[d.Lot]; l != nil {
+			l.Breakage += d.Amount
+			a.touchLot(l)
+		}
+	}
+	for _, r := range e.Replaced {
+		a.comeBackEnded(r.Draw)
+		a.addLot(r.Into)
+	}
+	a.owe(e.Meter, -e.Debt)
+	if a.reversed == nil {
+		a.reversed = make(map[string]int64)
+	}
+	a.reversed[e.Usage] = e.Total
+	a.changed.reversed = append(a.changed.reversed, e.Usage)
+}
+
+// comeBackEnded books what came back to a lot that has ended: used or returned, and expired.
+func (a *Account) comeBackEnded(d Draw) {
+	p := a.Pool(d.Pool)
+	l := a.lots[d.Lot]
+	switch {
+	case p == nil:
+	case d.Cycle == a.cycle.Number:
+		p.Terms.Used -= d.Amount
+		p.Terms.Expired += d.Amount
+	case l != nil && a.inPopulation(l):
+		p.Terms.Returned += d.Amount
+		p.Terms.Expired += d.Amount
+	}
+	if l != nil && !l.Ended {
+		// It was spent to nothing when its time came, so no fact ended it.
+		a.end(l, l.Ends)
+	}
+}
+
+func (a *Account) expire(e Ended, at time.Time) {
+	l := a.mustLot(e.Lot)
+	p := a.mustPool(l.Pool)
+	if l.Remaining != e.Amount {
+		panic(fmt.Sprintf("credit: account %s: lot %s ended with %d, not %d", a.id, l.ID, l.Remaining, e.Amount))
+	}
+	a.spend(l, e.Amount)
+	a.end(l, at)
+	l.Breakage += e.Amount
+	l.Recognised += e.Revenue
+	p.Terms.Expired += e.Amount
+}
+
+func (a *Account) end(l *Lot, at time.Time) {
+	if l.Remaining != 0 {
+		panic("credit: account " + a.id + " ended lot " + l.ID + " with something remaining")
+	}
+	l.Ended, l.EndedCycle = true, a.cycle.Number
+	if l.Ends.IsZero() || at.Before(l.Ends) {
+		l.Ends = at
+	}
+	a.touchLot(l)
+}
+
+func (a *Account) revoke(lot string, amount Amount, at time.Time) {
+	l := a.mustLot(lot)
+	a.spend(l, amount)
+	a.end(l, at)
+	a.mustPool(l.Pool).Terms.Revoked += amount
+}
+
+// inPopulation reports whether the lot counts in the terms of the current cycle.
+func (a *Account) inPopulation(l *Lot) bool {
+	return l.Ends.IsZero() || l.Ends.After(a.cycle.From)
+}
+
+// addLot starts a lot within the current cycle.
+func (a *Account) addLot(g Grant) {
+	a.birth(g).Terms.Started += g.Amount
+	a.low, a.exhausted = 0, false
+}
+
+func (a *Account) birth(g Grant) *Pool {
+	a.lotCount++
+	l := &Lot{ID: g.Lot, Ordinal: a.lotCount, Pool: g.Pool, Unit: g.Unit, Kind: g.Kind, Paid: g.Paid, Granted: g.Amount, Starts: g.Starts, Ends: g.Ends, Price: g.Price}
+	if a.lots == nil {
+		a.lots = make(map[string]*Lot)
+	}
+	if a.lots[l.ID] != nil {
+		panic("credit: account " + a.id + " granted lot " + l.ID + " twice")
+	}
+	a.lots[l.ID] = l
+	p := a.ensurePool(g.Pool, g.Unit)
+	a.refill(l, p, g.Amount)
+	a.due = time.Time{}
+	return p
+}
+
+// spend takes from what remains of a lot.
+func (a *Account) spend(l *Lot, amount Amount) {
+	if l.Remaining < amount || amount < 0 {
+		panic(fmt.Sprintf("credit: account %s: lot %s has %d, not %d", a.id, l.ID, l.Remaining, amount))
+	}
+	if amount == 0 {
+		return
+	}
+	p := a.mustPool(l.Pool)
+	if l.Remaining == amount {
+		p.remove(l)
+		a.due = time.Time{}
+	}
+	l.Remaining -= amount
+	p.Terms.Remaining -= amount
+	a.touchLot(l)
+}
+
+// refill adds to what remains of a lot.
+func (a *Account) refill(l *Lot, p *Pool, amount Amount) {
+	if amount < 0 || l.Ended {
+		panic(fmt.Sprintf("credit: account %s: %d cannot come back to lot %s", a.id, amount, l.ID))
+	}
+	if l.Remaining == 0 && amount > 0 {
+		p.insert(l)
+		a.due = time.Time{}
+	}
+	l.Remaining += amount
+	p.Terms.Remaining += amount
+	a.touchLot(l)
+}
+
+func (a *Account) request(e *PurchaseRequested, at time.Time) {
+	a.purchaseCount++
+	p := &Purchase{ID: e.Purchase, Ordinal: a.purchaseCount, Pack: e.Pack, Pool: e.Pool, Credits: e.Credits, Price: e.Price, Provider: e.Provider, Requested: at, PaysUntil: e.PaysUntil, Catalog: e.Catalog, Approved: e.Approved, Metadata: e.Metadata}
+	if a.purchases == nil {
+		a.purchases = make(map[string]*Purchase)
+	}
+	if a.purchases[p.ID] != nil {
+		panic("credit: account " + a.id + " requested purchase " + p.ID + " twice")
+	}
+	a.purchases[p.ID] = p
+	a.setStatus(p, AwaitingPayment, "")
+}
+
+func (a *Account) purchase(id string) *Purchase {
+	p := a.purchases[id]
+	if p == nil {
+		panic("credit: account " + a.id + " has no purchase " + id)
+	}
+	return p
+}
+
+func (a *Account) setStatus(p *Purchase, status, reason string) {
+	p.Status, p.Reason = status, reason
+	a.touchPurchase(p)
+	at := -1
+	for i, w := range a.awaiting {
+		if w == p {
+			at = i
+		}
+	}
+	switch {
+	case p.Pays() && at < 0:
+		a.awaiting = append(a.awaiting, p)
+	case !p.Pays() && at >= 0:
+		a.awaiting = append(a.awaiting[:at], a.awaiting[at+1:]...)
+	}
+	a.due = time.Time{}
+}
+
+// owe adds to the debt of a meter, or repays it when amount is negative.
+func (a *Account) owe(meter string, amount Amount) {
+	if amount == 0 {
+		return
+	}
+	for i := range a.debts {
+		if a.debts[i].Meter == meter {
+			a.debts[i].Amount += amount
+			if a.debts[i].Amount < 0 {
+				panic("credit: account " + a.id + " repaid more than it owed for " + meter)
+			}
+			if a.debts[i].Amount == 0 {
+				a.debts = append(a.debts[:i], a.debts[i+1:]...)
+			}
+			return
+		}
+	}
+	if amount < 0 {
+		panic("credit: account " + a.id + " owes nothing for " + meter)
+	}
+	i := 0
+	for i < len(a.debts) && a.debts[i].Meter < meter {
+		i++
+	}
+	a.debts = append(a.debts, Debt{})
+	copy(a.debts[i+1:], a.debts[i:])
+	a.debts[i] = Debt{Meter: meter, Amount: amount}
+}
+
+func (a *Account) setCarry(meter string, units int64) {
+	i := 0
+	for i < len(a.carries) && a.carries[i].Meter < meter {
+		i++
+	}
+	if i == len(a.carries) || a.carries[i].Meter != meter {
+		a.carries = append(a.carries, Carry{})
+		copy(a.carries[i+1:], a.carries[i:])
+	}
+	a.carries[i] = Carry{Meter: meter, Units: units}
+}
+
+func (a *Account) ensurePool(name, unit string) *Pool {
+	i := 0
+	for i < len(a.pools) && a.pools[i].Name < name {
+		i++
+	}
+	if i < len(a.pools) && a.pools[i].Name == name {
+		return a.pools[i]
+	}
+	p := &Pool{Name: name, Unit: unit}
+	a.pools = append(a.pools, nil)
+	copy(a.pools[i+1:], a.pools[i:])
+	a.pools[i] = p
+	return p
+}
+
+func (a *Account) mustPool(name string) *Pool {
+	if p := a.Pool(name); p != nil {
+		return p
+	}
+	panic("credit: account " + a.id + " has no pool " + name)
+}
+
+func (a *Account) mustLot(id string) *Lot {
+	if l := a.lots[id]; l != nil {
+		return l
+	}
+	panic("credit: account " + a.id + " has no lot " + id)
+}
