@@ -1,0 +1,93 @@
+package bus
+
+import (
+	"crypto/subtle"
+	"net"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// The user names of our own connections; their password is a random secret that
+// never leaves the process.
+const (
+	serviceLogin = "creditstream-service"
+	writerLogin  = "creditstream-writer"
+)
+
+// logins decides which account a connecting client is a member of.
+type logins struct {
+	server       *Server
+	authenticate func(user, token string) (tenant string, ok bool)
+	tenantless   bool
+}
+
+// Check is called by the server once per connection, before anything else of
+// that client is read.
+func (l logins) Check(client server.ClientAuthentication) bool {
+	opts := client.GetOpts()
+	user, token := opts.Username, opts.Password
+	if token == "" {
+		token = opts.Token
+	}
+	switch {
+	case user == serviceLogin || user == writerLogin:
+		return l.checkOwn(client, user, token)
+	case user == "" && token == "":
+		return l.checkOperator(client)
+	default:
+		return l.checkTenant(client, user, token)
+	}
+}
+
+func (l logins) checkOwn(client server.ClientAuthentication, user, token string) bool {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(l.server.secret)) != 1 {
+		return false
+	}
+	var permissions *server.Permissions
+	if user == serviceLogin {
+		permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"journal.>"}}}
+	}
+	account, err := l.server.nats.LookupAccount(InternalAccount)
+	if err != nil {
+		return false
+	}
+	client.RegisterUser(&server.User{Username: user, Account: account, Permissions: permissions})
+	return true
+}
+
+func (l logins) checkOperator(client server.ClientAuthentication) bool {
+	if !l.tenantless || !fromLoopback(client.RemoteAddress()) {
+		return false
+	}
+	account, err := l.server.nats.LookupAccount(OperatorAccount)
+	if err != nil {
+		return false
+	}
+	client.RegisterUser(&server.User{Username: "operator", Account: account})
+	return true
+}
+
+func (l logins) checkTenant(client server.ClientAuthentication, user, token string) bool {
+	if l.authenticate == nil {
+		return false
+	}
+	tenant, ok := l.authenticate(user, token)
+	if !ok {
+		return false
+	}
+	account := l.server.tenantAccount(tenant)
+	if account == nil {
+		return false
+	}
+	client.RegisterUser(&server.User{
+		Username:    "tenant:" + tenant,
+		Account:     account,
+		Permissions: tenantPermissions(tenant),
+	})
+	return true
+}
+
+func fromLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}

@@ -1,0 +1,241 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Names of the accounts of the embedded server that belong to nobody outside.
+const (
+	// InternalAccount holds the journals and all other streams.
+	InternalAccount = "CREDITSTREAM"
+	// OperatorAccount is where clients without credentials are in development mode.
+	OperatorAccount = "OPERATOR"
+	systemAccount   = "SYS"
+)
+
+// MaxPayload is the largest message that the server takes, in bytes. A commit
+// has at most 768 KiB; the rest is room for batches of usage, which are not
+// bound to a commit's size, and for a catalog. NATS warns above 8 MiB because
+// one such message holds up everything else on its connection.
+const MaxPayload = 8 << 20
+
+// Config says how an embedded server runs. The zero value of every field but
+// StoreDir is usable.
+type Config struct {
+	// StoreDir is where JetStream keeps its files. Start locks it.
+	StoreDir string
+	// Listen is the address for TCP clients, as "127.0.0.1:4222"; port 0 picks a
+	// free one. Empty means in-process connections only.
+	Listen string
+	// UnsafeNoSync acknowledges before the fsync. It exists so that the tests of
+	// durability can show that they would notice; it loses data on a power cut.
+	UnsafeNoSync bool
+	// MaxStore limits the bytes of all streams; 0 means as much as the disk has.
+	// (The engine's own default is three quarters of what is free at start.)
+	MaxStore int64
+	// MaxMemory limits the bytes of streams and consumers in memory; default 256 MiB.
+	MaxMemory int64
+	// ReadyTimeout bounds the start, recovery of the streams included; default 5 minutes.
+	ReadyTimeout time.Duration
+	// Authenticate says which tenant a client belongs to. user may be empty;
+	// token is the NATS token or, when a user was given, the password. Nil lets
+	// no tenant in. It is called from the server's goroutines, concurrently.
+	Authenticate func(user, token string) (tenant string, ok bool)
+	// DevTenantless lets clients without credentials in as the operator: they may
+	// ask every service, feed every intake and read every journal, and write none.
+	// Allowed only when Listen is a loopback address.
+	DevTenantless bool
+	// Logger gets the server's messages; nil discards them.
+	Logger *slog.Logger
+}
+
+// Server is an embedded NATS server. All methods may be called concurrently.
+type Server struct {
+	nats     *server.Server
+	internal *server.Account
+	operator *server.Account
+	log      *slog.Logger
+	secret   string
+	unlock   func() error
+	addr     string
+	storeDir string
+
+	mu      sync.Mutex
+	tenants map[string]*server.Account
+	feeds   map[feedKey]struct{}
+}
+
+// Start runs an embedded server until Shutdown and returns when its streams are
+// recovered and it takes connections. The error wraps ErrLocked when another
+// process has the store directory. Ending ctx gives up the start, and does
+// nothing afterwards.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.StoreDir == "" {
+		return nil, errors.New("start bus: no store directory given")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	unlock, err := LockDir(cfg.StoreDir)
+	if err != nil {
+		return nil, fmt.Errorf("start bus: %w", err)
+	}
+	s := &Server{
+		log:      cfg.Logger,
+		secret:   rand.Text(),
+		unlock:   unlock,
+		storeDir: cfg.StoreDir,
+		tenants:  make(map[string]*server.Account),
+		feeds:    make(map[feedKey]struct{}),
+	}
+	if err := s.start(ctx, cfg); err != nil {
+		s.Shutdown()
+		return nil, fmt.Errorf("start bus in %s: %w", cfg.StoreDir, err)
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, cfg Config) error {
+	opts, err := s.options(cfg)
+	if err != nil {
+		return err
+	}
+	if s.nats, err = server.NewServer(opts); err != nil {
+		return err
+	}
+	s.nats.SetLoggerV2(serverLog{s.log}, false, false, false)
+	go s.nats.Start()
+	if err := s.awaitReady(ctx, cfg.ReadyTimeout); err != nil {
+		return err
+	}
+	if err := s.openAccounts(); err != nil {
+		return err
+	}
+	if cfg.Listen != "" {
+		s.addr = s.nats.ClientURL()
+	}
+	return nil
+}
+
+func (s *Server) options(cfg Config) (*server.Options, error) {
+	opts := &server.Options{
+		ServerName: "creditstream",
+		// Without NoSigs the library ends the process on SIGTERM by itself.
+		NoSigs:                 true,
+		NoLog:                  true,
+		DontListen:             cfg.Listen == "",
+		MaxPayload:             MaxPayload,
+		JetStream:              true,
+		StoreDir:               cfg.StoreDir,
+		JetStreamMaxMemory:     cmp.Or(cfg.MaxMemory, 256<<20),
+		JetStreamMaxStore:      cmp.Or(cfg.MaxStore, 1<<50),
+		SyncAlways:             !cfg.UnsafeNoSync,
+		DisableJetStreamBanner: true,
+		SystemAccount:          systemAccount,
+		Accounts: []*server.Account{
+			server.NewAccount(InternalAccount),
+			server.NewAccount(OperatorAccount),
+			server.NewAccount(systemAccount),
+		},
+		CustomClientAuthentication: logins{server: s, authenticate: cfg.Authenticate, tenantless: cfg.DevTenantless},
+	}
+	if cfg.Listen == "" {
+		return opts, nil
+	}
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen address: %w", err)
+	}
+	if opts.Port, err = strconv.Atoi(port); err != nil {
+		return nil, fmt.Errorf("listen address %q: port: %w", cfg.Listen, err)
+	}
+	if opts.Host = host; opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	if cfg.DevTenantless && !isLoopback(host) {
+		return nil, fmt.Errorf("listen address %q: clients without credentials are allowed on loopback only", cfg.Listen)
+	}
+	return opts, nil
+}
+
+func (s *Server) awaitReady(ctx context.Context, timeout time.Duration) error {
+	if timeout == 0 {
+		timeout = 5 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for !s.nats.ReadyForConnections(50 * time.Millisecond) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("wait until it takes connections: %w", err)
+		}
+	}
+	if !s.nats.JetStreamEnabled() {
+		return errors.New("JetStream did not start; the log says why")
+	}
+	return nil
+}
+
+// Addr is the URL for TCP clients, "nats://host:port"; empty when it does not listen.
+func (s *Server) Addr() string { return s.addr }
+
+// StoreDir is the directory that holds the streams: what SyncDir is for.
+func (s *Server) StoreDir() string { return s.storeDir }
+
+// Shutdown stops the server, waits until its files are closed and gives back
+// the lock. A second call does nothing.
+func (s *Server) Shutdown() {
+	if s.nats != nil {
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+	}
+	if err := s.unlock(); err != nil {
+		s.log.Error("release the store directory", "error", err)
+	}
+}
+
+// Connect opens a connection to the internal account for a service or a reader:
+// it may do everything but publish to a journal. The caller closes it.
+func (s *Server) Connect(name string) (*nats.Conn, error) { return s.connect(name, serviceLogin) }
+
+// ConnectWriter opens the connection on which journals are appended to, the
+// only kind that may publish to "journal.>". The caller closes it.
+func (s *Server) ConnectWriter(name string) (*nats.Conn, error) { return s.connect(name, writerLogin) }
+
+func (s *Server) connect(name, login string) (*nats.Conn, error) {
+	nc, err := nats.Connect(s.addr,
+		nats.InProcessServer(s.nats),
+		nats.Name(name),
+		nats.UserInfo(login, s.secret),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(50*time.Millisecond),
+		logErrors(s.log))
+	if err != nil {
+		return nil, fmt.Errorf("connect %s to the bus: %w", name, err)
+	}
+	return nc, nil
+}
+
+// Healthy says whether the server and its streams work, as an error when not.
+func (s *Server) Healthy() error {
+	if status := s.nats.Healthz(nil); status.StatusCode != 200 {
+		return fmt.Errorf("bus: %s %s", status.Status, status.Error)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

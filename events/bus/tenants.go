@@ -1,0 +1,92 @@
+package bus
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// tenantName is what a tenant may be called: it becomes a part of subjects and
+// of stream names.
+var tenantName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+const pullSubject = "$JS.API.CONSUMER.MSG.NEXT."
+
+// exports are the subjects of the internal account that another account may be
+// given. The answer to a pull is a stream of messages, to all others it is one.
+var exports = []struct {
+	subject string
+	answer  server.ServiceRespType
+}{
+	{"credits.>", server.Singleton},
+	{"intake.>", server.Singleton},
+	{pullSubject + ">", server.Streamed},
+}
+
+// openAccounts gives the internal account its streams and offers its services.
+// It is the only place that decides what can be imported at all.
+func (s *Server) openAccounts() error {
+	var err error
+	if s.internal, err = s.nats.LookupAccount(InternalAccount); err != nil {
+		return fmt.Errorf("account %s: %w", InternalAccount, err)
+	}
+	if err := s.internal.EnableJetStream(nil, nil); err != nil {
+		return fmt.Errorf("recover the streams: %w", err)
+	}
+	for _, export := range exports {
+		if err := s.internal.AddServiceExportWithResponse(export.subject, export.answer, nil); err != nil {
+			return fmt.Errorf("export %s: %w", export.subject, err)
+		}
+	}
+	return nil
+}
+
+// AddTenant makes the account of a tenant, whose clients may log in from now
+// on. Once is enough per start; a second call does nothing. A tenant is
+// [a-z0-9-]{1,32}.
+//
+// The account imports the tenant's requests ("credits.<tenant>.>") and its
+// intake ("intake.<tenant>.usage"). A reply subject that a client chooses means
+// a subject of its own account: what crosses the border carries one that the
+// server made.
+func (s *Server) AddTenant(tenant string) error {
+	if !tenantName.MatchString(tenant) {
+		return fmt.Errorf("add tenant %q: a tenant is 1 to 32 of a-z, 0-9 and -", tenant)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenants[tenant] != nil {
+		return nil
+	}
+	// The prefix keeps a tenant from being called like an account of ours.
+	account, _ := s.nats.LookupOrRegisterAccount("TENANT_" + tenant)
+	for _, subject := range []string{"credits." + tenant + ".>", "intake." + tenant + ".usage"} {
+		if err := account.AddServiceImport(s.internal, subject, subject); err != nil {
+			return fmt.Errorf("add tenant %s: import %s: %w", tenant, subject, err)
+		}
+	}
+	s.tenants[tenant] = account
+	return nil
+}
+
+func (s *Server) tenantAccount(tenant string) *server.Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tenants[tenant]
+}
+
+// tenantPermissions confine a tenant's client inside its own account, where
+// nothing of ours is: they keep its subjects tidy. That it reaches no other
+// tenant is the work of the accounts. Which feeds it may pull is decided by the
+// imports of its account, not here, so that a feed may come later than a client.
+func tenantPermissions(tenant string) *server.Permissions {
+	return &server.Permissions{
+		Publish: &server.SubjectPermission{Allow: []string{
+			"credits." + tenant + ".>",
+			"intake." + tenant + ".usage",
+			pullSubject + "*.*",
+		}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+	}
+}

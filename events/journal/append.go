@@ -1,0 +1,156 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// attempt is one append without an outcome. Its message, with the headers, is
+// made once and used for ever by the attempts that come after it in the ring.
+type attempt struct {
+	head  Head // the place after it
+	prev  Hash
+	done  func(Head, error)
+	msg   nats.Msg
+	lines struct{ hash, prev, expectedSeq, expectedHash, id []string }
+}
+
+// pendingRing holds attempts in the order of their sequences.
+type pendingRing struct {
+	slots []attempt
+	first int
+	count int
+}
+
+func newPendingRing(subject string, size int) pendingRing {
+	ring := pendingRing{slots: make([]attempt, size)}
+	for i := range ring.slots {
+		a := &ring.slots[i]
+		l := &a.lines
+		l.hash, l.prev, l.id = make([]string, 1), make([]string, 1), make([]string, 1)
+		l.expectedSeq, l.expectedHash = make([]string, 1), make([]string, 1)
+		a.msg.Subject = subject
+		a.msg.Header = nats.Header{
+			headerContentType: {ContentType},
+			headerHash:        l.hash,
+			headerPrev:        l.prev,
+			headerExpectedSeq: l.expectedSeq,
+			headerID:          l.id,
+		}
+	}
+	return ring
+}
+
+func (r *pendingRing) at(i int) *attempt { return &r.slots[(r.first+i)%len(r.slots)] }
+
+func (r *pendingRing) push() *attempt {
+	r.count++
+	return r.at(r.count - 1)
+}
+
+// pop takes the oldest attempt out and forgets the caller's body.
+func (r *pendingRing) pop() (head Head, done func(Head, error)) {
+	a := r.at(0)
+	head, done = a.head, a.done
+	a.done, a.msg.Data = nil, nil
+	r.first = (r.first + 1) % len(r.slots)
+	r.count--
+	return head, done
+}
+
+// fill makes the attempt to append body after prev.
+func (a *attempt) fill(prev Head, body []byte, done func(Head, error)) {
+	a.prev, a.done = prev.Hash, done
+	a.head = Head{Journal: prev.Journal, Sequence: prev.Sequence + 1, Hash: nextHash(prev.Hash, body)}
+	l := &a.lines
+	l.hash[0], l.prev[0] = a.head.Hash.String(), prev.Hash.String()
+	l.expectedSeq[0], l.id[0] = strconv.FormatUint(prev.Sequence, 10), l.hash[0]
+	// The start of a journal is no message and has no id to expect.
+	if prev.Sequence == 0 {
+		delete(a.msg.Header, headerExpectedHash)
+	} else {
+		l.expectedHash[0] = l.prev[0]
+		a.msg.Header[headerExpectedHash] = l.expectedHash
+	}
+	a.msg.Data = body
+}
+
+// Append publishes a commit at once, fenced on the commit before it, which may
+// itself still be in flight. It returns before the outcome; done is called with
+// that, exactly once, in the order of the appends, from a goroutine of the
+// journal, and may append. Until then the body is the journal's.
+//
+// done gets the place after the commit once it is durable. Its errors are
+// ErrFenced, ErrDamaged, ErrClosed; after each of them nothing more can be
+// appended here. There is no error for "not known": the append is repeated until
+// it is known, and State says so meanwhile.
+//
+// When Append itself returns an error (ErrTooLarge, ErrBusy, or what ended the
+// journal) nothing was sent and done is not called.
+func (j *Journal) Append(body []byte, done func(Head, error)) error {
+	if len(body) > MaxBody {
+		return fmt.Errorf("append to journal %s: %w: %d bytes, the limit is %d", j.cfg.Name, ErrTooLarge, len(body), MaxBody)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.dead != nil {
+		return j.dead
+	}
+	if j.pending.count == len(j.pending.slots) {
+		return fmt.Errorf("append to journal %s: %w", j.cfg.Name, ErrBusy)
+	}
+	if j.writer == nil {
+		if err := j.startWriter(); err != nil {
+			return fmt.Errorf("append to journal %s: %w", j.cfg.Name, err)
+		}
+	}
+	a := j.pending.push()
+	a.fill(j.tail, body, done)
+	j.tail = a.head
+	j.send(a)
+	return nil
+}
+
+// send publishes an attempt, for the first time or again. What the connection
+// refuses now is unknown like an ack that does not come, and is repeated.
+func (j *Journal) send(a *attempt) {
+	a.msg.Reply = j.writer.inbox
+	if err := j.nc.PublishMsg(&a.msg); err != nil {
+		j.stallLocked("publish: " + err.Error())
+	}
+}
+
+// TakeOver makes this the journal's writer. What recovery left in the page cache
+// is synced, then an empty commit is appended: once that is acknowledged, all
+// before it is durable, and whoever wrote before is fenced. Nothing that was read
+// from the journal may be answered to anyone earlier.
+//
+// Errors: ErrFenced when someone appended since Open (open again); the others of
+// Append; ctx's. After an error the journal has to be closed.
+func (j *Journal) TakeOver(ctx context.Context) (Head, error) {
+	if j.cfg.SyncStore != nil {
+		if err := j.cfg.SyncStore(ctx); err != nil {
+			return Head{}, fmt.Errorf("take over journal %s: %w", j.cfg.Name, err)
+		}
+	}
+	type outcome struct {
+		head Head
+		err  error
+	}
+	outcomes := make(chan outcome, 1)
+	if err := j.Append([]byte("[]"), func(h Head, err error) { outcomes <- outcome{h, err} }); err != nil {
+		return Head{}, fmt.Errorf("take over: %w", err)
+	}
+	select {
+	case o := <-outcomes:
+		if o.err != nil {
+			return Head{}, fmt.Errorf("take over: %w", o.err)
+		}
+		return o.head, nil
+	case <-ctx.Done():
+		return Head{}, fmt.Errorf("take over journal %s (%s): %w", j.cfg.Name, j.State().Stall, ctx.Err())
+	}
+}

@@ -1,0 +1,96 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// Read yields the commits from a sequence (1 is the first) to the journal's end
+// as it is now, in order, and verifies all that it yields: that no sequence is
+// missing, that each body has the hash its header names, and that each follows
+// the one before it, from the commit before the first or the journal's start on.
+// It ends with the first error; ErrDamaged names the sequence.
+//
+// The bodies are the caller's to keep.
+func (j *Journal) Read(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
+	return func(yield func(Commit, error) bool) {
+		last, err := j.last(ctx)
+		if err == nil && from <= last {
+			err = j.read(ctx, from, last, yield)
+		}
+		if err != nil {
+			yield(Commit{}, fmt.Errorf("read journal %s: %w", j.cfg.Name, err))
+		}
+	}
+}
+
+// Follow is Read that does not end: it waits for what is appended later, through
+// restarts of the server, until ctx ends. It then yields ctx's error.
+func (j *Journal) Follow(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
+	return func(yield func(Commit, error) bool) {
+		if err := j.read(ctx, from, 0, yield); err != nil {
+			yield(Commit{}, fmt.Errorf("follow journal %s: %w", j.cfg.Name, err))
+		}
+	}
+}
+
+// read yields commits until last, or without end when last is 0. It returns nil
+// when all were yielded or yield wants no more.
+func (j *Journal) read(ctx context.Context, from, last uint64, yield func(Commit, error) bool) error {
+	from = max(from, 1)
+	prev, err := j.hashBefore(ctx, from)
+	if err != nil {
+		return err
+	}
+	link := link{journal: j.id.journal, next: from, prev: prev}
+	for last == 0 || link.next <= last {
+		done, err := j.pull(ctx, &link, last, yield)
+		if done || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hashBefore is the hash that the commit at from has to follow.
+func (j *Journal) hashBefore(ctx context.Context, from uint64) (Hash, error) {
+	if from == 1 {
+		return j.start, nil
+	}
+	before, err := j.get(ctx, from-1)
+	if err != nil {
+		return Hash{}, fmt.Errorf("commit %d: %w", from-1, err)
+	}
+	return before.Hash, nil
+}
+
+// link is where the chain was verified up to.
+type link struct {
+	journal string
+	next    uint64
+	prev    Hash
+}
+
+// errRepeated is for a commit that was delivered before.
+var errRepeated = errors.New("commit was read before")
+
+// join verifies that a message is the next commit of the chain.
+func (l *link) join(m delivery) (Commit, error) {
+	if m.sequence < l.next {
+		return Commit{}, errRepeated
+	}
+	if m.sequence > l.next {
+		return Commit{}, fmt.Errorf("commit %d: %w: it is missing or unreadable, the next one is %d", l.next, ErrDamaged, m.sequence)
+	}
+	c, err := parseCommit(l.journal, m.sequence, m.msg.Header, m.msg.Data, m.stored)
+	if err != nil {
+		return Commit{}, fmt.Errorf("commit %d: %w: %w", m.sequence, ErrDamaged, err)
+	}
+	if c.Prev != l.prev {
+		return Commit{}, fmt.Errorf("commit %d: %w: it follows %s, but the one before it is %s", m.sequence, ErrDamaged, c.Prev, l.prev)
+	}
+	l.next, l.prev = c.Sequence+1, c.Hash
+	return c, nil
+}
