@@ -35,7 +35,9 @@ type Account struct {
 	low           Amount // the threshold that was announced last; 0: none
 	exhausted     bool   // announced and not credited since
 
+	lastEnd time.Time // the latest end among the lots that are booked as ended
 	due     time.Time // cached NextDue; zero: not computed
+	booked  time.Time // NextDue as of the last Drain
 	changed changes
 }
 
@@ -174,6 +176,10 @@ func (a *Account) Lots() []*Lot {
 	sort.Slice(lots, func(i, j int) bool { return lots[i].Ordinal < lots[j].Ordinal })
 	return lots
 }
+
+// LastEnd is the latest end among the lots that are booked as ended and not forgotten yet: a use at or
+// after it cannot concern any of them.
+func (a *Account) LastEnd() time.Time { return a.lastEnd }
 
 // LotKnown reports whether the account ever had a lot of that name.
 func (a *Account) LotKnown(id string) bool { return known(id, 'l', a.lotCount) }

@@ -24,6 +24,7 @@ type Fact struct {
 	ID    uuid.UUID
 	At    time.Time
 	Event Event
+	Raw   []byte // the event's data as it stands in its commit; nil before the commit is sealed
 }
 
 // Hash is the content hash of a request: SHA-256 cut to 16 bytes. The zero Hash marks entries that
@@ -62,6 +63,7 @@ type Grant struct {
 	Kind   string    `json:"kind"`             // allowance, purchase, sold, goodwill, promotion, opening, rollover, replacement
 	Paid   bool      `json:"paid,omitempty"`   // paid lots burn after free ones
 	Price  Money     `json:"price,omitzero"`   // net revenue to recognise over the lot
+	Cycles uint32    `json:"cycles,omitempty"` // how many boundaries its credits have crossed by rollover
 }
 
 // Ended is what a lot lost because its time was over or an allowance was replaced.
@@ -283,6 +285,7 @@ type (
 		Replaced []Replaced `json:"replaced,omitempty"`
 		Debt     Amount     `json:"debt,omitempty"`   // debt forgiven
 		Unpaid   Amount     `json:"unpaid,omitempty"` // unpaid forgiven
+		Carry    *int64     `json:"carry,omitempty"`  // units not charged now, for a meter that accumulates
 		Reason   string     `json:"reason,omitempty"`
 	}
 
@@ -309,7 +312,8 @@ type (
 	}
 
 	// HoldCaptured charges a hold. Draws came out of what was held, Excess beyond it out of lots as they
-	// are now, Released went back to lots that live, Lapsed to lots that ended meanwhile.
+	// are now, Released went back to lots that live, Lapsed to lots that ended meanwhile (its revenue is
+	// breakage).
 	HoldCaptured struct {
 		Hold      string `json:"hold"`
 		Meter     string `json:"meter"`

@@ -148,6 +148,7 @@ func (a *Account) renew(e *CycleRenewed, at time.Time) {
 		if from.Remaining == 0 {
 			a.end(from, at)
 		}
+		from.Recognised += r.Into.Price.Minor
 		a.birth(r.Into)
 	}
 	for _, ended := range e.Expired {
@@ -165,6 +166,13 @@ func (a *Account) renew(e *CycleRenewed, at time.Time) {
 
 // startCycle makes what is there the opening of the new cycle.
 func (a *Account) startCycle(c Cycle, forget time.Time) {
+	for _, l := range a.lots {
+		if !l.Ended && l.Remaining == 0 && !l.Ends.IsZero() && !l.Ends.After(c.From) {
+			// Spent or held to nothing when its time came, so no fact ended it: it belongs to the cycle
+			// that ends here.
+			a.end(l, l.Ends)
+		}
+	}
 	a.cycle = c
 	a.carries = nil
 	a.due = time.Time{}
@@ -174,10 +182,13 @@ func (a *Account) startCycle(c Cycle, forget time.Time) {
 	if forget.IsZero() {
 		return
 	}
+	a.lastEnd = time.Time{}
 	for id, l := range a.lots {
 		if l.Remaining == 0 && l.Held == 0 && !l.Ends.IsZero() && !l.Ends.After(forget) {
 			delete(a.lots, id)
 			a.drop(PartLot, id)
+		} else {
+			a.noteEnd(l)
 		}
 	}
 }
@@ -223,6 +234,7 @@ func (a *Account) closeHold(id string, charged, released, lapsed []Draw) {
 		}
 		l.Breakage += d.Amount
 		p.Terms.Expired += d.Amount
+		a.recognise(d)
 	}
 }
 
@@ -294,6 +306,9 @@ func (a *Account) reverse(e *UsageReversed) {
 		a.addLot(r.Into)
 	}
 	a.owe(e.Meter, -e.Debt)
+	if e.Carry != nil {
+		a.setCarry(e.Meter, *e.Carry)
+	}
 	if a.reversed == nil {
 		a.reversed = make(map[string]int64)
 	}
@@ -341,19 +356,31 @@ func (a *Account) end(l *Lot, at time.Time) {
 	if l.Ends.IsZero() || at.Before(l.Ends) {
 		l.Ends = at
 	}
+	a.noteEnd(l)
 	a.touchLot(l)
 }
 
+func (a *Account) noteEnd(l *Lot) {
+	if l.Ended && l.Ends.After(a.lastEnd) {
+		a.lastEnd = l.Ends
+	}
+}
+
 func (a *Account) revoke(lot string, amount Amount, at time.Time) {
+	if l := a.lots[lot]; amount == 0 && (l == nil || l.Ended) {
+		// A refund of a lot that ended, perhaps so long ago that it was forgotten, takes nothing back.
+		return
+	}
 	l := a.mustLot(lot)
 	a.spend(l, amount)
 	a.end(l, at)
 	a.mustPool(l.Pool).Terms.Revoked += amount
 }
 
-// inPopulation reports whether the lot counts in the terms of the current cycle.
+// inPopulation reports whether the lot counts in the terms of the current cycle: it lives, or it ended
+// within the cycle.
 func (a *Account) inPopulation(l *Lot) bool {
-	return l.Ends.IsZero() || l.Ends.After(a.cycle.From)
+	return !l.Ended || l.EndedCycle == a.cycle.Number
 }
 
 // addLot starts a lot within the current cycle.
@@ -364,7 +391,7 @@ func (a *Account) addLot(g Grant) {
 
 func (a *Account) birth(g Grant) *Pool {
 	a.lotCount++
-	l := &Lot{ID: g.Lot, Ordinal: a.lotCount, Pool: g.Pool, Unit: g.Unit, Kind: g.Kind, Paid: g.Paid, Granted: g.Amount, Starts: g.Starts, Ends: g.Ends, Price: g.Price}
+	l := &Lot{ID: g.Lot, Ordinal: a.lotCount, Pool: g.Pool, Unit: g.Unit, Kind: g.Kind, Paid: g.Paid, Granted: g.Amount, Starts: g.Starts, Ends: g.Ends, Price: g.Price, Cycles: g.Cycles}
 	if a.lots == nil {
 		a.lots = make(map[string]*Lot)
 	}

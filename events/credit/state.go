@@ -18,6 +18,7 @@ type Part byte
 // Restore of the others gives the account back.
 const (
 	PartHead     Part = 'a'
+	PartDue      Part = 'd' // its id is NextDue: eight bytes, big-endian unix nanoseconds; for finding what falls due
 	PartHold     Part = 'h'
 	PartLot      Part = 'l'
 	PartPurchase Part = 'p'
@@ -105,6 +106,15 @@ func (a *Account) Drain(buf []byte, put func(part Part, id string, value []byte)
 	for _, d := range a.changed.dropped {
 		drop(d.part, d.id)
 	}
+	if due := a.NextDue(); !due.Equal(a.booked) {
+		if !a.booked.IsZero() {
+			drop(PartDue, dueID(a.booked))
+		}
+		if !due.IsZero() {
+			put(PartDue, dueID(due), nil)
+		}
+		a.booked = due
+	}
 	c := &a.changed
 	*c = changes{lots: c.lots[:0], holds: c.holds[:0], purchases: c.purchases[:0], reversed: c.reversed[:0], dropped: c.dropped[:0]}
 	return buf
@@ -150,6 +160,7 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 // Restored completes an account after its last Restore and checks that its lots add up to its terms.
 func (a *Account) Restored() error {
 	for _, l := range a.Lots() {
+		a.noteEnd(l)
 		if l.Remaining == 0 {
 			continue
 		}
@@ -179,7 +190,14 @@ func (a *Account) Restored() error {
 			a.awaiting = append(a.awaiting, p)
 		}
 	}
+	a.booked = a.NextDue()
 	return nil
+}
+
+func dueID(t time.Time) string {
+	var id [8]byte
+	binary.BigEndian.PutUint64(id[:], uint64(t.UnixNano()))
+	return string(id[:])
 }
 
 // SetReversed tells the account how much of a use was reversed, read back from its PartReversed record.
@@ -302,7 +320,8 @@ func (l *Lot) append(dst []byte) []byte {
 	dst = appendBool(dst, l.Warned)
 	dst = appendString(dst, l.Price.Currency)
 	dst = binary.AppendVarint(dst, l.Price.Minor)
-	return binary.AppendVarint(dst, l.Recognised)
+	dst = binary.AppendVarint(dst, l.Recognised)
+	return binary.AppendUvarint(dst, uint64(l.Cycles))
 }
 
 func decodeLot(d *decoder, id string) *Lot {
@@ -310,7 +329,7 @@ func decodeLot(d *decoder, id string) *Lot {
 		ID: id, Ordinal: d.uint(), Pool: d.string(), Unit: d.string(), Kind: d.string(), Paid: d.bool(),
 		Granted: Amount(d.int()), Remaining: Amount(d.int()), Held: Amount(d.int()), Breakage: Amount(d.int()),
 		Starts: d.time(), Ends: d.time(), Ended: d.bool(), EndedCycle: uint32(d.uint()), Warned: d.bool(),
-		Price: Money{Currency: d.string(), Minor: d.int()}, Recognised: d.int(),
+		Price: Money{Currency: d.string(), Minor: d.int()}, Recognised: d.int(), Cycles: uint32(d.uint()),
 	}
 }
 
