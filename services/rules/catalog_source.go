@@ -25,7 +25,7 @@ func (c *Catalog) canonical() []byte {
 	w.line("record_denials: %t", c.Denials)
 	w.line("late_window: %s", formatDuration(c.LateWindow))
 	w.line("debt: %s", c.Debt.words(c.Scale))
-	w.line("approval: {view: %q, buy: %q, view_minutes: %d}", c.Approval.View, c.Approval.Buy, c.Approval.ViewFor/time.Minute)
+	w.line("approval: {view: %s, buy: %s, view_minutes: %d}", word(c.Approval.View), word(c.Approval.Buy), c.Approval.ViewFor/time.Minute)
 	w.line("holds: {ttl: %s, max_ttl: %s}", formatDuration(c.Holds.TTL), formatDuration(c.Holds.MaxTTL))
 	w.line("alerts: {low_balance: [%s], expiring_days: %d}", joinAmounts(c.Alerts.LowBalance, c.Scale), c.Alerts.ExpiringDays)
 	w.block("words", len(c.Words), func() {
@@ -89,20 +89,33 @@ func (w *source) block(name string, n int, write func()) {
 	}
 }
 
-// entry writes a mapping. Its name is quoted because a name may look like a number.
+// entry writes a mapping.
 func (w *source) entry(name string, write func()) {
-	w.line("%q:", name)
+	w.line("%s:", word(name))
 	w.indent++
 	write()
 	w.indent--
 }
 
 func (w *source) list(name string, items []string) {
-	quoted := make([]string, len(items))
+	words := make([]string, len(items))
 	for i, item := range items {
-		quoted[i] = strconv.Quote(item)
+		words[i] = word(item)
 	}
-	w.line("%s: [%s]", name, strings.Join(quoted, ", "))
+	w.line("%s: [%s]", name, strings.Join(words, ", "))
+}
+
+// word writes a name, or a setting that is a word, quoted where YAML of any version would take
+// it for something else.
+func word[S ~string](s S) string {
+	switch s {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		return strconv.Quote(string(s))
+	}
+	if s[0] < 'a' || s[0] > 'z' {
+		return strconv.Quote(string(s))
+	}
+	return string(s)
 }
 
 func (w *source) meter(m *Meter) {
@@ -119,7 +132,7 @@ func (w *source) pool(p *Pool) {
 	w.text("name", p.Name)
 	w.text("description", p.Description)
 	w.line("priority: %d", p.Priority)
-	w.line("unit: %q", p.Unit)
+	w.line("unit: %s", word(p.Unit))
 	switch {
 	case p.Meters != nil:
 		w.list("meters", p.Meters)
@@ -138,7 +151,7 @@ func (w *source) plan(p *Plan) {
 	w.list("meters", slices.Sorted(maps.Keys(p.meters)))
 	w.block("allowances", len(p.Allowances), func() {
 		for _, a := range p.Allowances {
-			w.amount(strconv.Quote(a.Pool), a.Amount)
+			w.amount(word(a.Pool), a.Amount)
 		}
 	})
 	w.permissions(p)
@@ -155,12 +168,12 @@ func (w *source) pack(p *Pack) {
 	w.text("name", p.Name)
 	w.line("price: %s", FormatMoney(p.Price))
 	w.amount("credits", p.Credits)
-	w.line("pool: %q", p.Pool)
+	w.line("pool: %s", word(p.Pool))
 	w.line("pays_within: %s", formatDuration(p.PaysWithin))
 }
 
 func (w *source) topUp(t *TopUp) {
-	w.line("pool: %q", t.Pool)
+	w.line("pool: %s", word(t.Pool))
 	w.amount("rate", t.Rate)
 	w.line("min: %s", FormatMoney(t.Min))
 	w.line("max: %s", FormatMoney(t.Max))

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // MaxCatalogBytes is the largest catalog that ParseCatalog reads, as written and spelled out.
@@ -33,6 +35,9 @@ type reader struct {
 func (r *reader) document(src []byte) *yaml.Node {
 	if len(src) > MaxCatalogBytes {
 		r.add(0, "", "the catalog has %d bytes, at most %d are allowed", len(src), MaxCatalogBytes)
+		return nil
+	}
+	if !r.characters(src) {
 		return nil
 	}
 	if json.Valid(src) {
@@ -71,16 +76,31 @@ func decodeNode(decoder *yaml.Decoder, node *yaml.Node) (err error) {
 	return decoder.Decode(node)
 }
 
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
-
+// syntax reports a text that is not YAML, on the line where it goes wrong, and where what it
+// goes wrong in begins.
 func (r *reader) syntax(err error) {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 0
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		message = message[len(m[0]):]
+	const advice = "(indent with spaces, quote texts that contain “: ” or “ #”)"
+	var load *yaml.LoadError
+	switch {
+	case !errors.As(err, &load):
+		r.add(0, "", "not valid YAML: %v %s", err, advice)
+	case load.ContextMsg != "" && load.ContextMark.Line != load.Mark.Line:
+		r.add(load.Mark.Line, "", "not valid YAML: %s, %s that begins on line %d %s",
+			load.Message, load.ContextMsg, load.ContextMark.Line, advice)
+	default:
+		r.add(load.Mark.Line, "", "not valid YAML: %s %s", load.Message, advice)
 	}
-	r.add(line, "", "not valid YAML: %s (indent with spaces, quote texts that contain “: ” or “#”)", message)
+}
+
+// characters refuses bytes that are no text. It names the line, which the YAML library does not.
+func (r *reader) characters(src []byte) bool {
+	for i, c := range string(src) {
+		if c == utf8.RuneError || unicode.IsControl(c) && !strings.ContainsRune("\n\r\t", c) {
+			r.add(1+bytes.Count(src[:i], []byte("\n")), "", "has a character that is not text: save the catalog as UTF-8, without control characters")
+			return false
+		}
+	}
+	return true
 }
 
 // plain refuses what makes a document mean something else than it shows.
