@@ -12,7 +12,7 @@ import (
 // Error codes of JetStream that say that a fence held: a commit of ours may
 // have been first, or one of someone else.
 const (
-	codeWrongLastHash     = 10070
+	codeWrongLastID       = 10070
 	codeWrongLastSequence = 10071
 	codeConflictInFlight  = 10164
 )

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strconv"
 
@@ -13,25 +14,46 @@ import (
 type attempt struct {
 	head  Head // the place after it
 	prev  Hash
+	id    string
 	done  func(Head, error)
 	msg   nats.Msg
-	lines struct{ hash, prev, expectedSeq, expectedHash, id []string }
+	lines struct{ hash, prev, expectedSeq, expectedID, id []string }
 }
 
-// pendingRing holds attempts in the order of their sequences.
+// pendingRing holds attempts in the order of their sequences. The first window
+// of them are published, the others wait.
 type pendingRing struct {
-	slots []attempt
-	first int
-	count int
+	slots  []attempt
+	first  int
+	count  int
+	window int
+	// writer is random, for every journal that is opened; a message's id is
+	// "<writer>.<sequence>".
+	writer string
 }
 
-func newPendingRing(subject string, size int) pendingRing {
-	ring := pendingRing{slots: make([]attempt, size)}
+// newPendingRing decides how appends in flight are fenced against each other.
+//
+// The expected sequence alone does not do it: when a rival takes the place of
+// the first of two, the second one's expectation is met, by the rival's commit.
+// So every message has an id of its own, and one that is published while the one
+// before it is in flight names the id that it follows, which ties it to a commit
+// of this writer and not merely to a place. With replicas that is no option: one that caught up
+// does not know the last id (nats-server 2.15 compares it on each replica by
+// itself), and would refuse what the others store. There, one is in flight at a time.
+//
+// The id is also how a writer knows its own commit again: two that take over at
+// the same place append the same bytes, and only one of them may think it won.
+func newPendingRing(subject string, size, replicas int) pendingRing {
+	ring := pendingRing{slots: make([]attempt, size), window: size, writer: rand.Text()}
+	if replicas > 1 {
+		ring.window = 1
+	}
 	for i := range ring.slots {
 		a := &ring.slots[i]
 		l := &a.lines
 		l.hash, l.prev, l.id = make([]string, 1), make([]string, 1), make([]string, 1)
-		l.expectedSeq, l.expectedHash = make([]string, 1), make([]string, 1)
+		l.expectedSeq, l.expectedID = make([]string, 1), make([]string, 1)
 		a.msg.Subject = subject
 		a.msg.Header = nats.Header{
 			headerContentType: {ContentType},
@@ -46,9 +68,15 @@ func newPendingRing(subject string, size int) pendingRing {
 
 func (r *pendingRing) at(i int) *attempt { return &r.slots[(r.first+i)%len(r.slots)] }
 
-func (r *pendingRing) push() *attempt {
+// push adds the attempt to append body after prev, which is the last one in the
+// ring, or the journal's end when that is empty. publish says whether it is to be
+// sent at once.
+func (r *pendingRing) push(prev Head, body []byte, done func(Head, error)) (a *attempt, publish bool) {
+	inFlight := r.count > 0 && r.count < r.window
 	r.count++
-	return r.at(r.count - 1)
+	a = r.at(r.count - 1)
+	a.fill(r.writer, prev, inFlight, body, done)
+	return a, r.count <= r.window
 }
 
 // pop takes the oldest attempt out and forgets the caller's body.
@@ -61,25 +89,28 @@ func (r *pendingRing) pop() (head Head, done func(Head, error)) {
 	return head, done
 }
 
-// fill makes the attempt to append body after prev.
-func (a *attempt) fill(prev Head, body []byte, done func(Head, error)) {
+func (a *attempt) fill(writer string, prev Head, inFlight bool, body []byte, done func(Head, error)) {
 	a.prev, a.done = prev.Hash, done
 	a.head = Head{Journal: prev.Journal, Sequence: prev.Sequence + 1, Hash: nextHash(prev.Hash, body)}
+	a.id = messageID(writer, a.head.Sequence)
 	l := &a.lines
-	l.hash[0], l.prev[0] = a.head.Hash.String(), prev.Hash.String()
-	l.expectedSeq[0], l.id[0] = strconv.FormatUint(prev.Sequence, 10), l.hash[0]
-	// The start of a journal is no message and has no id to expect.
-	if prev.Sequence == 0 {
-		delete(a.msg.Header, headerExpectedHash)
-	} else {
-		l.expectedHash[0] = l.prev[0]
-		a.msg.Header[headerExpectedHash] = l.expectedHash
+	l.hash[0], l.prev[0], l.id[0] = a.head.Hash.String(), prev.Hash.String(), a.id
+	l.expectedSeq[0] = strconv.FormatUint(prev.Sequence, 10)
+	delete(a.msg.Header, headerExpectedID)
+	if inFlight {
+		l.expectedID[0] = messageID(writer, prev.Sequence)
+		a.msg.Header[headerExpectedID] = l.expectedID
 	}
 	a.msg.Data = body
 }
 
-// Append publishes a commit at once, fenced on the commit before it, which may
-// itself still be in flight. It returns before the outcome; done is called with
+func messageID(writer string, sequence uint64) string {
+	return writer + "." + strconv.FormatUint(sequence, 10)
+}
+
+// Append publishes a commit, fenced on the commit before it, which may itself
+// still be in flight. (In a replicated journal it then waits here for that one's
+// ack.) It returns before the outcome; done is called with
 // that, exactly once, in the order of the appends, from a goroutine of the
 // journal, and may append. Until then the body is the journal's.
 //
@@ -107,10 +138,11 @@ func (j *Journal) Append(body []byte, done func(Head, error)) error {
 			return fmt.Errorf("append to journal %s: %w", j.cfg.Name, err)
 		}
 	}
-	a := j.pending.push()
-	a.fill(j.tail, body, done)
+	a, publish := j.pending.push(j.tail, body, done)
 	j.tail = a.head
-	j.send(a)
+	if publish {
+		j.send(a)
+	}
 	return nil
 }
 

@@ -19,20 +19,15 @@ const Format = 1
 // ContentType is that of every commit's body.
 const ContentType = "application/cloudevents-batch+json"
 
-// Headers of a commit. The Nats-* ones are JetStream's own and stay in the
-// stored message.
-//
-// The expected sequence alone is no fence for appends in flight: when a rival
-// takes the place of the first of two, the second one's expectation is met, by
-// the rival's commit. So the id of a message is its hash, and each names the id
-// it follows; that ties it to a commit and not merely to a place.
+// Headers of a commit. The Nats-* ones are JetStream's own, are the fence, and
+// stay in the stored message; newPendingRing says what the last two are for.
 const (
-	headerContentType  = "Content-Type"
-	headerHash         = "Creditstream-Hash"
-	headerPrev         = "Creditstream-Prev"
-	headerExpectedSeq  = "Nats-Expected-Last-Sequence"
-	headerExpectedHash = "Nats-Expected-Last-Msg-Id"
-	headerID           = "Nats-Msg-Id"
+	headerContentType = "Content-Type"
+	headerHash        = "Creditstream-Hash"
+	headerPrev        = "Creditstream-Prev"
+	headerExpectedSeq = "Nats-Expected-Last-Sequence"
+	headerExpectedID  = "Nats-Expected-Last-Msg-Id"
+	headerID          = "Nats-Msg-Id"
 )
 
 // Name says which journal: tenant is [a-z0-9-]{1,32}, shard counts from 0.
@@ -101,6 +96,8 @@ type Commit struct {
 	Body []byte
 	// Stored is when the server took it, by the server's clock. No rule reads it.
 	Stored time.Time
+
+	id string // of the message, by which its writer knows it again
 }
 
 // startHash is the hash before the first commit: SHA-256 of four lines, each
@@ -125,7 +122,7 @@ func nextHash(prev Hash, body []byte) (h Hash) {
 
 // parseCommit reads a stored message and checks its hash against its own headers.
 func parseCommit(journal string, sequence uint64, header nats.Header, body []byte, stored time.Time) (Commit, error) {
-	c := Commit{Head: Head{Journal: journal, Sequence: sequence}, Body: body, Stored: stored}
+	c := Commit{Head: Head{Journal: journal, Sequence: sequence}, Body: body, Stored: stored, id: header.Get(headerID)}
 	if err := c.Hash.UnmarshalText([]byte(header.Get(headerHash))); err != nil {
 		return Commit{}, fmt.Errorf("header %s: %w", headerHash, err)
 	}

@@ -42,7 +42,7 @@ type Config struct {
 	SyncStore func(context.Context) error
 	// AckTimeout is how long an append waits before it is sent again; 0 means 2 s.
 	AckTimeout time.Duration
-	// MaxPending is how many appends may wait for their ack; 0 means 8.
+	// MaxPending is how many appends may wait for their outcome; 0 means 8.
 	MaxPending int
 	// Logger gets stalls, their ends, and warnings; nil discards them.
 	Logger *slog.Logger
@@ -119,7 +119,7 @@ func (j *Journal) open(ctx context.Context) error {
 		return err
 	}
 	j.tail = j.head
-	j.pending = newPendingRing(j.cfg.Name.Subject(), j.cfg.MaxPending)
+	j.pending = newPendingRing(j.cfg.Name.Subject(), j.cfg.MaxPending, info.Config.Replicas)
 	return j.openAnchor(ctx)
 }
 

@@ -114,11 +114,11 @@ func (w *writer) take(msg *nats.Msg) {
 }
 
 func isFence(code jetstream.ErrorCode) bool {
-	return code == codeWrongLastSequence || code == codeWrongLastHash || code == codeConflictInFlight
+	return code == codeWrongLastSequence || code == codeWrongLastID || code == codeConflictInFlight
 }
 
 // settle tells every attempt up to sequence that it is durable: an ack of one
-// means that all before it are in the journal, as it names the hash it follows.
+// means that all before it are in the journal, as it was fenced on them.
 // An ack of something settled earlier changes nothing.
 func (w *writer) settle(sequence uint64) {
 	j := w.j
@@ -130,6 +130,9 @@ func (w *writer) settle(sequence uint64) {
 		}
 		head, done := j.pending.pop()
 		j.head = head
+		if j.pending.count >= j.pending.window {
+			j.send(j.pending.at(j.pending.window - 1))
+		}
 		if j.stall != "" {
 			j.cfg.Logger.Info("appends are acknowledged again", "sequence", head.Sequence)
 			j.stall = ""
@@ -166,7 +169,7 @@ func (w *writer) tick() {
 	}
 }
 
-// repeat sends all attempts again, in order. Those that did arrive are refused
+// repeat sends all published attempts again, in order. Those that did arrive are refused
 // by their own commits, which resolve finds.
 func (w *writer) repeat() {
 	j := w.j
@@ -175,7 +178,7 @@ func (w *writer) repeat() {
 	if j.stall == "" {
 		j.stallLocked("no ack within " + j.cfg.AckTimeout.String())
 	}
-	for i := range j.pending.count {
+	for i := range min(j.pending.count, j.pending.window) {
 		j.send(j.pending.at(i))
 	}
 }
@@ -189,14 +192,14 @@ func (w *writer) resolve() {
 		return
 	}
 	a := j.pending.at(0)
-	head, prev := a.head, Head{Journal: a.head.Journal, Sequence: a.head.Sequence - 1, Hash: a.prev}
+	head, id, prev := a.head, a.id, Head{Journal: a.head.Journal, Sequence: a.head.Sequence - 1, Hash: a.prev}
 	j.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(w.ctx, j.cfg.AckTimeout)
 	defer cancel()
 	stored, err := j.get(ctx, head.Sequence)
 	switch {
-	case err == nil && stored.Hash == head.Hash:
+	case err == nil && stored.Hash == head.Hash && stored.id == id:
 		w.settle(head.Sequence)
 	case err == nil:
 		w.end(fmt.Errorf("journal %s: commit %d: %w", j.cfg.Name, head.Sequence, ErrFenced))

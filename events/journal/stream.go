@@ -38,8 +38,8 @@ func streamConfig(cfg Config, id identity) jetstream.StreamConfig {
 		DenyDelete:  true,
 		DenyPurge:   true,
 		Replicas:    cfg.Replicas,
-		// Message ids serve as the fence's hashes; the fence itself keeps
-		// duplicates out, so they are remembered as shortly as the server allows.
+		// Message ids are a part of the fence, and it is that which keeps duplicates
+		// out; so the server remembers them for as short a time as it allows.
 		Duplicates: 100 * time.Millisecond,
 		Metadata: map[string]string{
 			metaJournal: id.journal,
