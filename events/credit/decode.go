@@ -1,0 +1,539 @@
+package credit
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Decoder reads commits back. It remembers short strings that come again and again (meters, pools,
+// lots), so a long replay allocates them once. A Decoder belongs to one goroutine.
+type Decoder struct {
+	words map[string]string
+}
+
+// maxWords bounds what a Decoder remembers: about 64 bytes each.
+const maxWords = 16384
+
+// ErrCommit says that a body is not a commit of this format.
+var ErrCommit = errors.New("not a commit of CloudEvents")
+
+// DecodeCommit reads a body with a Decoder of its own.
+func DecodeCommit(body []byte) ([]Entry, error) { return new(Decoder).Decode(body) }
+
+// Decode returns the entries of a commit, in order. Fact.Raw points into body. It refuses what it
+// cannot understand whole: an unknown kind or version, a missing attribute, text after the end.
+func (d *Decoder) Decode(body []byte) ([]Entry, error) {
+	c := &cursor{b: body}
+	var entries []Entry
+	open := 0 // facts that the last entry still waits for
+	if !c.open('[') {
+		return nil, ErrCommit
+	}
+	for first := true; c.next(']', &first); {
+		var ev envelope
+		if err := d.envelope(c, &ev); err != nil {
+			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
+		}
+		fact := Fact{ID: ev.id, At: ev.time, Raw: ev.data}
+		var err error
+		if fact.Event, err = d.event(ev.kind, ev.data); err != nil {
+			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
+		}
+		if open > 0 {
+			last := &entries[len(entries)-1]
+			if last.Account != ev.entry.Account || last.Key != ev.entry.Key {
+				return nil, fmt.Errorf("event %d of the commit: entry %q is cut short: %w", count(entries), last.Key, ErrCommit)
+			}
+			last.Facts = append(last.Facts, fact)
+			open--
+			continue
+		}
+		if ev.size > 1 {
+			open = ev.size - 1
+		}
+		ev.entry.Facts = append(make([]Fact, 0, 1+min(open, 64)), fact)
+		entries = append(entries, ev.entry)
+	}
+	c.space()
+	if c.bad || c.i != len(c.b) || open > 0 {
+		return nil, ErrCommit
+	}
+	return entries, nil
+}
+
+func count(entries []Entry) (n int) {
+	for i := range entries {
+		n += len(entries[i].Facts)
+	}
+	return n
+}
+
+type envelope struct {
+	id    [16]byte
+	kind  string
+	time  time.Time
+	size  int
+	data  []byte
+	entry Entry
+}
+
+func (d *Decoder) envelope(c *cursor, ev *envelope) error {
+	if !c.open('{') {
+		return ErrCommit
+	}
+	for first := true; c.next('}', &first); {
+		name := c.key()
+		switch string(name) {
+		case "id":
+			if !parseUUID(&ev.id, c.text()) {
+				return fmt.Errorf("id is not a UUID: %w", ErrCommit)
+			}
+		case "type":
+			t := string(c.text())
+			kind, isOurs := strings.CutPrefix(t, typePrefix)
+			kind, isFirst := strings.CutSuffix(kind, typeSuffix)
+			if !isOurs || !isFirst {
+				return fmt.Errorf("type %q is none that this version knows: %w", clip(t), ErrCommit)
+			}
+			ev.kind = d.word([]byte(kind))
+		case "subject":
+			ev.entry.Account = d.word(c.text())
+		case "time":
+			ev.time = c.time()
+		case "recordedtime":
+			ev.entry.Recorded = c.time()
+		case "entrykey":
+			ev.entry.Key = string(c.text())
+		case "entryhash":
+			if n, err := hex.Decode(ev.entry.Hash[:], clipHash(c.text())); err != nil || n != len(ev.entry.Hash) {
+				return fmt.Errorf("entryhash is not 32 hex digits: %w", ErrCommit)
+			}
+		case "entrysize":
+			ev.size = int(c.int())
+		case "actor":
+			ev.entry.Actor = d.word(c.text())
+		case "usagesource":
+			ev.entry.Source = d.word(c.text())
+		case "data":
+			ev.data = c.raw()
+		default:
+			c.raw()
+		}
+		if c.bad {
+			return fmt.Errorf("attribute %s: %w", clip(string(name)), ErrCommit)
+		}
+	}
+	if c.bad || ev.kind == "" || ev.data == nil || ev.time.IsZero() || ev.entry.Recorded.IsZero() || ev.size < 0 {
+		return fmt.Errorf("type, time, recordedtime or data is missing: %w", ErrCommit)
+	}
+	return nil
+}
+
+func clipHash(b []byte) []byte {
+	if len(b) != 2*len(Hash{}) {
+		return nil
+	}
+	return b
+}
+
+func (d *Decoder) event(kind string, data []byte) (Event, error) {
+	if kind == "UsageRecorded" {
+		u := new(UsageRecorded)
+		if d.usage(&cursor{b: data}, u) {
+			return u, nil
+		}
+	}
+	e := New(kind)
+	if e == nil {
+		return nil, fmt.Errorf("kind %q is none that this version knows: %w", clip(kind), ErrCommit)
+	}
+	if err := json.Unmarshal(data, e); err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	return e, nil
+}
+
+// usage reads UsageRecorded; false leaves the data to encoding/json, which then says what is wrong.
+func (d *Decoder) usage(c *cursor, u *UsageRecorded) bool {
+	if !c.open('{') {
+		return false
+	}
+	for first := true; c.next('}', &first); {
+		switch string(c.key()) {
+		case "meter":
+			u.Meter = d.word(c.text())
+		case "quantity":
+			u.Quantity = c.int()
+		case "cost":
+			u.Cost = Amount(c.int())
+		case "draws":
+			if !d.draws(c, u) {
+				return false
+			}
+		case "debt":
+			u.Debt = Amount(c.int())
+		case "unpaid":
+			u.Unpaid = Amount(c.int())
+		case "why":
+			u.Why = d.word(c.text())
+		case "carry":
+			carry := c.int()
+			u.Carry = &carry
+		case "remaining":
+			u.Remaining = Amount(c.int())
+		case "catalog":
+			u.Catalog = uint32(c.int())
+		case "description":
+			u.Description = string(c.text())
+		case "attributes":
+			u.Attributes = json.RawMessage(string(c.raw()))
+		default:
+			return false
+		}
+	}
+	c.space()
+	return !c.bad && c.i == len(c.b)
+}
+
+func (d *Decoder) draws(c *cursor, u *UsageRecorded) bool {
+	if !c.open('[') {
+		return false
+	}
+	for first := true; c.next(']', &first); {
+		var w Draw
+		if !c.open('{') {
+			return false
+		}
+		for first := true; c.next('}', &first); {
+			switch string(c.key()) {
+			case "lot":
+				w.Lot = d.word(c.text())
+			case "pool":
+				w.Pool = d.word(c.text())
+			case "amount":
+				w.Amount = Amount(c.int())
+			case "unit":
+				w.Unit = d.word(c.text())
+			case "cycle":
+				w.Cycle = uint32(c.int())
+			case "revenue":
+				w.Revenue = c.int()
+			default:
+				return false
+			}
+		}
+		u.Draws = append(u.Draws, w)
+	}
+	return !c.bad
+}
+
+// word returns the string, the same one for the same bytes as long as the Decoder remembers it.
+func (d *Decoder) word(b []byte) string {
+	if w, ok := d.words[string(b)]; ok {
+		return w
+	}
+	if len(d.words) >= maxWords {
+		clear(d.words)
+	}
+	if d.words == nil {
+		d.words = make(map[string]string)
+	}
+	w := string(b)
+	d.words[w] = w
+	return w
+}
+
+func parseUUID(dst *[16]byte, text []byte) bool {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return false
+	}
+	at := 0
+	for _, part := range [...][2]int{{0, 8}, {9, 13}, {14, 18}, {19, 23}, {24, 36}} {
+		n, err := hex.Decode(dst[at:], text[part[0]:part[1]])
+		if err != nil {
+			return false
+		}
+		at += n
+	}
+	return true
+}
+
+// cursor walks over JSON text. After the first mistake bad is set and everything reads as empty.
+type cursor struct {
+	b   []byte
+	i   int
+	bad bool
+}
+
+func (c *cursor) space() {
+	for c.i < len(c.b) {
+		switch c.b[c.i] {
+		case ' ', '\n', '\t', '\r':
+			c.i++
+		default:
+			return
+		}
+	}
+}
+
+func (c *cursor) fail() { c.bad, c.i = true, len(c.b) }
+
+// open steps into an array or object.
+func (c *cursor) open(with byte) bool {
+	c.space()
+	if c.i < len(c.b) && c.b[c.i] == with && !c.bad {
+		c.i++
+		return true
+	}
+	c.fail()
+	return false
+}
+
+// next steps to the next item, or out at the end. first starts true.
+func (c *cursor) next(end byte, first *bool) bool {
+	c.space()
+	if c.bad || c.i >= len(c.b) {
+		c.fail()
+		return false
+	}
+	if c.b[c.i] == end {
+		c.i++
+		return false
+	}
+	if !*first {
+		if c.b[c.i] != ',' {
+			c.fail()
+			return false
+		}
+		c.i++
+	}
+	*first = false
+	return true
+}
+
+func (c *cursor) key() []byte {
+	name := c.text()
+	c.open(':')
+	return name
+}
+
+// text reads a string; the result may point into the text.
+func (c *cursor) text() []byte {
+	if !c.open('"') {
+		return nil
+	}
+	start := c.i
+	for c.i < len(c.b) {
+		switch ch := c.b[c.i]; {
+		case ch == '"':
+			c.i++
+			return c.b[start : c.i-1]
+		case ch == '\\':
+			return c.escaped(start)
+		case ch < 0x20:
+			c.fail()
+			return nil
+		}
+		c.i++
+	}
+	c.fail()
+	return nil
+}
+
+func (c *cursor) escaped(start int) []byte {
+	out := append([]byte(nil), c.b[start:c.i]...)
+	for c.i < len(c.b) {
+		ch := c.b[c.i]
+		c.i++
+		switch {
+		case ch == '"':
+			return out
+		case ch < 0x20:
+			c.fail()
+			return nil
+		case ch != '\\':
+			out = append(out, ch)
+			continue
+		}
+		if c.i >= len(c.b) {
+			break
+		}
+		ch = c.b[c.i]
+		c.i++
+		switch ch {
+		case '"', '\\', '/':
+			out = append(out, ch)
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r := c.hex4()
+			if utf16.IsSurrogate(r) && c.i+1 < len(c.b) && c.b[c.i] == '\\' && c.b[c.i+1] == 'u' {
+				c.i += 2
+				r = utf16.DecodeRune(r, c.hex4())
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			c.fail()
+			return nil
+		}
+	}
+	c.fail()
+	return nil
+}
+
+func (c *cursor) hex4() rune {
+	if c.i+4 > len(c.b) {
+		c.fail()
+		return 0
+	}
+	n, err := strconv.ParseUint(string(c.b[c.i:c.i+4]), 16, 16)
+	if err != nil {
+		c.fail()
+		return 0
+	}
+	c.i += 4
+	return rune(n)
+}
+
+// int reads an integer; a fraction, an exponent or an overflow is a mistake.
+func (c *cursor) int() int64 {
+	c.space()
+	start := c.i
+	if c.i < len(c.b) && c.b[c.i] == '-' {
+		c.i++
+	}
+	var n uint64
+	digits := 0
+	for c.i < len(c.b) && c.b[c.i] >= '0' && c.b[c.i] <= '9' && digits < 19 {
+		n = n*10 + uint64(c.b[c.i]-'0')
+		c.i++
+		digits++
+	}
+	negative := start < c.i && c.b[start] == '-'
+	limit := uint64(1<<63 - 1)
+	if negative {
+		limit++
+	}
+	if digits == 0 || n > limit || (c.i < len(c.b) && (c.b[c.i] == '.' || c.b[c.i] == 'e' || c.b[c.i] == 'E' || c.b[c.i] >= '0' && c.b[c.i] <= '9')) {
+		c.fail()
+		return 0
+	}
+	if negative {
+		return -int64(n)
+	}
+	return int64(n)
+}
+
+// time reads an instant. The form that the encoder writes, in UTC, is read by hand: time.Parse would
+// be a third of the cost of reading an event.
+func (c *cursor) time() time.Time {
+	c.space()
+	if end := bytes.IndexByte(c.b[min(c.i+1, len(c.b)):], '"'); end > 0 {
+		if t, ok := parseUTC(c.b[c.i+1 : c.i+1+end]); ok && c.b[c.i] == '"' {
+			c.i += end + 2
+			return t
+		}
+	}
+	t, err := time.Parse(time.RFC3339Nano, string(c.text()))
+	if err != nil {
+		c.fail()
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// parseUTC reads "2006-01-02T15:04:05.999999999Z" with any number of decimals up to nine.
+func parseUTC(b []byte) (t time.Time, ok bool) {
+	if len(b) < 20 || len(b) > 30 || b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' || b[len(b)-1] != 'Z' {
+		return t, false
+	}
+	digits := func(from, to int) (n int) {
+		for _, c := range b[from:to] {
+			if c < '0' || c > '9' {
+				return -1 << 40
+			}
+			n = n*10 + int(c-'0')
+		}
+		return n
+	}
+	nanos := 0
+	if len(b) > 20 {
+		if b[19] != '.' || len(b) == 21 {
+			return t, false
+		}
+		nanos = digits(20, len(b)-1)
+		for range 30 - len(b) {
+			nanos *= 10
+		}
+	}
+	year, month, day := digits(0, 4), digits(5, 7), digits(8, 10)
+	hour, minute, second := digits(11, 13), digits(14, 16), digits(17, 19)
+	if year < 0 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || nanos < 0 {
+		return t, false
+	}
+	return time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC), true
+}
+
+func daysIn(year, month int) int {
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
+
+// raw steps over one value and returns its text.
+func (c *cursor) raw() []byte {
+	c.space()
+	start, depth := c.i, 0
+	for c.i < len(c.b) {
+		switch c.b[c.i] {
+		case '"':
+			c.text()
+			if c.bad {
+				return nil
+			}
+		case '{', '[':
+			depth++
+			c.i++
+		case '}', ']':
+			if depth--; depth < 0 {
+				c.fail()
+				return nil
+			}
+			c.i++
+		case ',', ':', ' ', '\n', '\t', '\r':
+			c.i++
+			continue
+		default:
+			for c.i < len(c.b) && !delimits(c.b[c.i]) {
+				c.i++
+			}
+		}
+		if depth == 0 {
+			return c.b[start:c.i:c.i]
+		}
+	}
+	c.fail()
+	return nil
+}
+
+func delimits(b byte) bool {
+	switch b {
+	case ',', ':', ']', '}', '[', '{', '"', ' ', '\n', '\t', '\r':
+		return true
+	}
+	return false
+}
