@@ -75,7 +75,7 @@ func diffSetting(subject, name string, was, is value, had, has bool) string {
 	switch {
 	case subject == "":
 		prefix = name + " "
-	case name == priceSetting:
+	case name == priceSetting && strings.HasPrefix(subject, "meter "):
 		prefix = strings.TrimPrefix(subject, "meter ") + ": "
 	}
 	switch {
@@ -100,10 +100,14 @@ func presence(has bool) string {
 }
 
 func withUnit(v value) string {
-	if v.unit == "" {
+	switch {
+	case v.unit == "":
 		return v.words
+	case v.words == "1" && v.unit == "credits":
+		return "1 credit"
+	default:
+		return v.words + " " + v.unit
 	}
-	return v.words + " " + v.unit
 }
 
 const (
@@ -181,9 +185,6 @@ func describeGeneral(c *Catalog) settings {
 
 func describeMeter(m *Meter, scale int) settings {
 	price := value{words: m.Price.Format(scale), unit: "credits"}
-	if m.Price.Format(scale) == "1" {
-		price.unit = "credit"
-	}
 	if m.Per != 1 {
 		price.words += fmt.Sprintf(" per %d", m.Per)
 	}
