@@ -30,24 +30,29 @@ type pendingRing struct {
 	// writer is random, for every journal that is opened; a message's id is
 	// "<writer>.<sequence>".
 	writer string
+	// chained says whether a message names the id of the one it follows, which
+	// for the next one is lastID.
+	chained bool
+	lastID  string
 }
 
-// newPendingRing decides how appends in flight are fenced against each other.
+// newPendingRing decides how appends are fenced. lastID is that of the journal's
+// last message.
 //
-// The expected sequence alone does not do it: when a rival takes the place of
-// the first of two, the second one's expectation is met, by the rival's commit.
-// So every message has an id of its own, and one that is published while the one
-// before it is in flight names the id that it follows, which ties it to a commit
-// of this writer and not merely to a place. With replicas that is no option: one that caught up
-// does not know the last id (nats-server 2.15 compares it on each replica by
-// itself), and would refuse what the others store. There, one is in flight at a time.
+// The expected sequence alone is no fence for appends in flight: when a rival
+// takes the place of the first of two, the second one's expectation is met, by
+// the rival's commit. So every message has an id of its own and names the id that
+// it follows, which ties it to a commit and not merely to a place. With replicas
+// that is no option: one that caught up does not know the last id (nats-server
+// 2.15 compares it on each replica by itself), and would refuse what the others
+// store. There, one is in flight at a time, and its sequence is fence enough.
 //
 // The id is also how a writer knows its own commit again: two that take over at
 // the same place append the same bytes, and only one of them may think it won.
-func newPendingRing(subject string, size, replicas int) pendingRing {
-	ring := pendingRing{slots: make([]attempt, size), window: size, writer: rand.Text()}
-	if replicas > 1 {
-		ring.window = 1
+func newPendingRing(subject string, size, replicas int, lastID string) pendingRing {
+	ring := pendingRing{slots: make([]attempt, size), window: 1, writer: rand.Text(), lastID: lastID}
+	if replicas <= 1 {
+		ring.window, ring.chained = size, true
 	}
 	for i := range ring.slots {
 		a := &ring.slots[i]
@@ -72,10 +77,16 @@ func (r *pendingRing) at(i int) *attempt { return &r.slots[(r.first+i)%len(r.slo
 // ring, or the journal's end when that is empty. publish says whether it is to be
 // sent at once.
 func (r *pendingRing) push(prev Head, body []byte, done func(Head, error)) (a *attempt, publish bool) {
-	inFlight := r.count > 0 && r.count < r.window
 	r.count++
 	a = r.at(r.count - 1)
-	a.fill(r.writer, prev, inFlight, body, done)
+	a.fill(prev, body, done)
+	a.id = r.writer + "." + strconv.FormatUint(a.head.Sequence, 10)
+	a.lines.id[0] = a.id
+	a.expectID("")
+	if r.chained {
+		a.expectID(r.lastID)
+	}
+	r.lastID = a.id
 	return a, r.count <= r.window
 }
 
@@ -89,23 +100,24 @@ func (r *pendingRing) pop() (head Head, done func(Head, error)) {
 	return head, done
 }
 
-func (a *attempt) fill(writer string, prev Head, inFlight bool, body []byte, done func(Head, error)) {
+// fill makes the attempt to append body after prev, which may be in flight.
+func (a *attempt) fill(prev Head, body []byte, done func(Head, error)) {
 	a.prev, a.done = prev.Hash, done
 	a.head = Head{Journal: prev.Journal, Sequence: prev.Sequence + 1, Hash: nextHash(prev.Hash, body)}
-	a.id = messageID(writer, a.head.Sequence)
 	l := &a.lines
-	l.hash[0], l.prev[0], l.id[0] = a.head.Hash.String(), prev.Hash.String(), a.id
+	l.hash[0], l.prev[0] = a.head.Hash.String(), prev.Hash.String()
 	l.expectedSeq[0] = strconv.FormatUint(prev.Sequence, 10)
-	delete(a.msg.Header, headerExpectedID)
-	if inFlight {
-		l.expectedID[0] = messageID(writer, prev.Sequence)
-		a.msg.Header[headerExpectedID] = l.expectedID
-	}
 	a.msg.Data = body
 }
 
-func messageID(writer string, sequence uint64) string {
-	return writer + "." + strconv.FormatUint(sequence, 10)
+// expectID names the message that this one follows; empty leaves that to the
+// sequence.
+func (a *attempt) expectID(id string) {
+	if a.lines.expectedID[0] = id; id == "" {
+		delete(a.msg.Header, headerExpectedID)
+	} else {
+		a.msg.Header[headerExpectedID] = a.lines.expectedID
+	}
 }
 
 // Append publishes a commit, fenced on the commit before it, which may itself

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +19,9 @@ func TestOpenRefusesWhatCouldLoseHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sound := func() jetstream.StreamConfig {
+	sound := func(name journal.Name) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
-			Name: acme.Stream(), Subjects: []string{acme.Subject()}, Storage: jetstream.FileStorage,
+			Name: name.Stream(), Subjects: []string{name.Subject()}, Storage: jetstream.FileStorage,
 			DenyDelete: true, DenyPurge: true,
 			Metadata: map[string]string{
 				"creditstream.journal": "6f0c1b8e-3c55-4b0b-9d3a-0a5e2f4c7d11",
@@ -28,7 +29,7 @@ func TestOpenRefusesWhatCouldLoseHistory(t *testing.T) {
 			},
 		}
 	}
-	for _, test := range []struct {
+	for i, test := range []struct {
 		names string
 		spoil func(*jetstream.StreamConfig)
 	}{
@@ -51,26 +52,22 @@ func TestOpenRefusesWhatCouldLoseHistory(t *testing.T) {
 		{"mirror", func(c *jetstream.StreamConfig) { c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "X"} }},
 		{"sources", func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "X"}} }},
 		{"republish", func(c *jetstream.StreamConfig) {
-			c.RePublish = &jetstream.RePublish{Source: acme.Subject(), Destination: "elsewhere"}
+			c.RePublish = &jetstream.RePublish{Source: c.Subjects[0], Destination: "elsewhere"}
 		}},
 		{"subject_transform", func(c *jetstream.StreamConfig) {
-			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: acme.Subject(), Destination: "elsewhere"}
+			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: c.Subjects[0], Destination: "elsewhere"}
 		}},
 		{"first_seq", func(c *jetstream.StreamConfig) { c.FirstSeq = 100 }},
 		{"subjects", func(c *jetstream.StreamConfig) { c.Subjects = []string{"journal.>"} }},
 	} {
 		t.Run(test.names, func(t *testing.T) {
-			cfg := sound()
+			name := journal.Name{Tenant: "t" + strconv.Itoa(i)}
+			cfg := sound(name)
 			test.spoil(&cfg)
 			if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}
-			defer func() {
-				if err := js.DeleteStream(t.Context(), cfg.Name); err != nil {
-					t.Fatal(err)
-				}
-			}()
-			_, err := tryOpen(t, nc, journal.Config{Name: acme})
+			_, err := tryOpen(t, nc, journal.Config{Name: name})
 			if test.names == "" {
 				if err != nil {
 					t.Errorf("a sound stream: %v", err)
@@ -90,23 +87,21 @@ func TestOpenRefusesAnUnknownIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, meta := range []map[string]string{
+	for i, meta := range []map[string]string{
 		nil,
 		{"creditstream.journal": "6f0c1b8e-3c55-4b0b-9d3a-0a5e2f4c7d11", "creditstream.format": "2", "creditstream.shards": "1"},
 		{"creditstream.journal": "6f0c1b8e-3c55-4b0b-9d3a-0a5e2f4c7d11", "creditstream.format": "1", "creditstream.shards": "0"},
 		{"creditstream.journal": "one", "creditstream.format": "1", "creditstream.shards": "1"},
 	} {
+		name := journal.Name{Tenant: "t" + strconv.Itoa(i)}
 		cfg := jetstream.StreamConfig{
-			Name: acme.Stream(), Subjects: []string{acme.Subject()}, DenyDelete: true, DenyPurge: true, Metadata: meta,
+			Name: name.Stream(), Subjects: []string{name.Subject()}, DenyDelete: true, DenyPurge: true, Metadata: meta,
 		}
 		if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tryOpen(t, nc, journal.Config{Name: acme}); err == nil {
+		if _, err := tryOpen(t, nc, journal.Config{Name: name}); err == nil {
 			t.Errorf("opened with the metadata %v", meta)
-		}
-		if err := js.DeleteStream(t.Context(), cfg.Name); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -115,27 +115,29 @@ func (j *Journal) open(ctx context.Context) error {
 		return err
 	}
 	j.start = startHash(j.cfg.Name, j.id.journal)
-	if j.head, err = j.readHead(ctx, info.State); err != nil {
+	last, err := j.readLast(ctx, info.State)
+	if err != nil {
 		return err
 	}
-	j.tail = j.head
-	j.pending = newPendingRing(j.cfg.Name.Subject(), j.cfg.MaxPending, info.Config.Replicas)
+	j.head, j.tail = last.Head, last.Head
+	j.pending = newPendingRing(j.cfg.Name.Subject(), j.cfg.MaxPending, info.Config.Replicas, last.id)
 	return j.openAnchor(ctx)
 }
 
-// readHead finds the end of the chain, and that nothing is missing at either end.
-func (j *Journal) readHead(ctx context.Context, state jetstream.StreamState) (Head, error) {
+// readLast reads the last commit, and that the first ones are there. Before the
+// first commit it is the start, without a body.
+func (j *Journal) readLast(ctx context.Context, state jetstream.StreamState) (Commit, error) {
 	if state.LastSeq == 0 {
-		return j.Start(), nil
+		return Commit{Head: j.Start()}, nil
 	}
 	if state.FirstSeq != 1 {
-		return Head{}, fmt.Errorf("%w: commits 1 to %d are gone", ErrDamaged, state.FirstSeq-1)
+		return Commit{}, fmt.Errorf("%w: commits 1 to %d are gone", ErrDamaged, state.FirstSeq-1)
 	}
 	last, err := j.Get(ctx, state.LastSeq)
 	if err != nil {
-		return Head{}, damagedIfAbsent(err)
+		return Commit{}, damagedIfAbsent(err)
 	}
-	return last.Head, nil
+	return last, nil
 }
 
 // Name says which journal it is.

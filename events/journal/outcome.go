@@ -106,7 +106,7 @@ func (w *writer) take(msg *nats.Msg) {
 		// Repetitions come a tick apart once there is a suspicion, not as fast as
 		// refusals do.
 		if w.suspicions == 0 {
-			w.resolve()
+			w.resolve(refusal.ErrorCode)
 		}
 	default:
 		w.stall(err.Error())
@@ -161,7 +161,7 @@ func (w *writer) tick() {
 		return
 	}
 	if w.suspicions > 0 {
-		w.resolve()
+		w.resolve(0)
 	}
 	if w.ticks++; w.ticks > w.patience {
 		w.ticks, w.patience = 0, min(2*w.patience, maxPatience)
@@ -184,7 +184,8 @@ func (w *writer) repeat() {
 }
 
 // resolve asks the log whose commit holds the sequence of the oldest attempt.
-func (w *writer) resolve() {
+// refusal is the code with which the server refused one, if it did.
+func (w *writer) resolve(refusal jetstream.ErrorCode) {
 	j := w.j
 	j.mu.Lock()
 	if j.pending.count == 0 {
@@ -204,7 +205,15 @@ func (w *writer) resolve() {
 	case err == nil:
 		w.end(fmt.Errorf("journal %s: commit %d: %w", j.cfg.Name, head.Sequence, ErrFenced))
 	case errors.Is(err, ErrNotFound):
-		w.suspect(w.findDamage(ctx, head.Sequence, prev))
+		damage, err := w.findDamage(ctx, prev)
+		if err != nil {
+			w.stall(err.Error())
+			return
+		}
+		w.suspect(damage)
+		if damage == nil && refusal == codeWrongLastID {
+			w.trustSequence()
+		}
 	case errors.Is(err, ErrDamaged):
 		w.suspect(fmt.Errorf("commit %d: %w", head.Sequence, err))
 	default:
@@ -212,28 +221,38 @@ func (w *writer) resolve() {
 	}
 }
 
-// findDamage says what is wrong with a journal that has no commit at sequence
-// though something refused ours there: nothing, when it ends right before, with
+// findDamage says what is wrong with a journal that has no commit after prev
+// though something refused ours there: nothing, when it ends with prev, which is
 // what we know to be its end. Then ours is not there yet, and is repeated.
-func (w *writer) findDamage(ctx context.Context, sequence uint64, prev Head) error {
+func (w *writer) findDamage(ctx context.Context, prev Head) (damage, err error) {
 	last, err := w.j.last(ctx)
 	if err != nil {
-		w.stall(err.Error())
-		return nil
+		return nil, err
 	}
-	if last >= sequence {
-		return fmt.Errorf("%w: commit %d is unreadable though the journal ends at %d", ErrDamaged, sequence, last)
+	if last > prev.Sequence {
+		return fmt.Errorf("%w: commit %d is unreadable though the journal ends at %d", ErrDamaged, prev.Sequence+1, last), nil
 	}
 	err = w.j.check(ctx, prev)
 	switch {
 	case errors.Is(err, ErrAhead):
-		return fmt.Errorf("%w: it ends at %d, commit %d was acknowledged", ErrDamaged, last, prev.Sequence)
+		return fmt.Errorf("%w: it ends at %d, commit %d was acknowledged", ErrDamaged, last, prev.Sequence), nil
 	case errors.Is(err, ErrDiverged) || errors.Is(err, ErrDamaged):
-		return fmt.Errorf("%w: commit %d is not the one that was acknowledged", ErrDamaged, prev.Sequence)
-	case err != nil:
-		w.stall(err.Error())
+		return fmt.Errorf("%w: commit %d is not the one that was acknowledged", ErrDamaged, prev.Sequence), nil
 	}
-	return nil
+	return nil, err
+}
+
+// trustSequence repeats the oldest attempt without the id that it follows. The
+// server may not know that one, as after a journal lost its replicas, and the log
+// has just shown that its end is ours.
+func (w *writer) trustSequence() {
+	j := w.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.pending.count > 0 {
+		j.pending.at(0).expectID("")
+		j.send(j.pending.at(0))
+	}
 }
 
 // suspect counts how often in a row the journal looked damaged.

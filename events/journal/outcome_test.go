@@ -1,0 +1,212 @@
+package journal_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"creditstream/events/journal"
+)
+
+// impatient repeats soon, so that the tests do not take long.
+var impatient = journal.Config{Name: acme, Create: true, AckTimeout: 100 * time.Millisecond, MaxPending: 4}
+
+// eventually waits for something that another goroutine brings about.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// length is the number of commits, as another client reads them.
+func length(t *testing.T, s *server.Server) int {
+	t.Helper()
+	commits, err := readAll(t.Context(), open(t, dial(t, s.ClientURL()), journal.Config{Name: acme}), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(commits)
+}
+
+func TestAppendWhoseAckIsLostIsThereOnce(t *testing.T) {
+	s := startPlain(t, t.TempDir(), 0)
+	g := startGate(t, s)
+	j := open(t, dial(t, g.url()), impatient)
+	fill(t, j, 2)
+
+	g.loseAnswers.Store(true)
+	third, fourth := appendTo(t, j, "[3]"), appendTo(t, j, "[4]")
+	eventually(t, "both are stored", func() bool { return length(t, s) == 4 })
+	eventually(t, "the stall is reported", func() bool { return j.State().Stall != "" && j.State().Pending == 2 })
+	select {
+	case o := <-third:
+		t.Fatalf("an outcome without an ack: %+v", o)
+	default:
+	}
+
+	g.heal()
+	for i, outcomes := range []<-chan outcome{third, fourth} {
+		if o := await(t, outcomes); o.err != nil || o.head.Sequence != uint64(3+i) {
+			t.Errorf("append %d: %+v", 3+i, o)
+		}
+	}
+	if state := j.State(); state.Stall != "" || state.Pending != 0 || state.Err != nil {
+		t.Errorf("the state after that: %+v", state)
+	}
+	fill(t, j, 2)
+	if n := length(t, s); n != 6 {
+		t.Errorf("the journal has %d commits, want 6", n)
+	}
+}
+
+func TestAppendThatIsLostOnTheWayIsSentAgain(t *testing.T) {
+	s := startPlain(t, t.TempDir(), 0)
+	g := startGate(t, s)
+	j := open(t, dial(t, g.url()), impatient)
+	fill(t, j, 2)
+
+	g.loseRequests.Store(true)
+	third, fourth := appendTo(t, j, "[3]"), appendTo(t, j, "[4]")
+	eventually(t, "the stall is reported", func() bool { return j.State().Stall != "" })
+	if n := length(t, s); n != 2 {
+		t.Fatalf("the journal has %d commits, nothing was to arrive", n)
+	}
+	g.heal()
+	for i, outcomes := range []<-chan outcome{third, fourth} {
+		if o := await(t, outcomes); o.err != nil || o.head.Sequence != uint64(3+i) {
+			t.Errorf("append %d: %+v", 3+i, o)
+		}
+	}
+	if n := length(t, s); n != 4 {
+		t.Errorf("the journal has %d commits, want 4", n)
+	}
+}
+
+func TestUnknownAppendIsFencedWhenARivalHasItsPlace(t *testing.T) {
+	s := startPlain(t, t.TempDir(), 0)
+	g := startGate(t, s)
+	j := open(t, dial(t, g.url()), impatient)
+	fill(t, j, 2)
+
+	g.loseRequests.Store(true)
+	third, fourth := appendTo(t, j, "[]"), appendTo(t, j, "[4]")
+	rival := open(t, dial(t, s.ClientURL()), journal.Config{Name: acme})
+	// The same bytes at the same place, and yet not ours.
+	taken, err := rival.TakeOver(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.heal()
+	for i, outcomes := range []<-chan outcome{third, fourth} {
+		if o := await(t, outcomes); !errors.Is(o.err, journal.ErrFenced) {
+			t.Errorf("append %d: %+v", 3+i, o)
+		}
+	}
+	if n := length(t, s); n != 3 || rival.Head() != taken {
+		t.Errorf("the journal has %d commits, want 3", n)
+	}
+}
+
+func TestAppendWaitsForAServerThatIsAway(t *testing.T) {
+	dir := t.TempDir()
+	s := startPlain(t, dir, 0)
+	j := open(t, dial(t, s.ClientURL()), impatient)
+	fill(t, j, 2)
+	port := portOf(s)
+	stopPlain(s)
+
+	outcomes := []<-chan outcome{appendTo(t, j, "[3]"), appendTo(t, j, "[4]"), appendTo(t, j, "[5]"), appendTo(t, j, "[6]")}
+	if err := j.Append([]byte("[]"), nil); !errors.Is(err, journal.ErrBusy) {
+		t.Errorf("one more than may be pending: %v", err)
+	}
+	eventually(t, "the stall is reported", func() bool { return j.State().Stall != "" })
+	s = startPlain(t, dir, port)
+	for i, outcomes := range outcomes {
+		if o := await(t, outcomes); o.err != nil || o.head.Sequence != uint64(3+i) {
+			t.Errorf("append %d: %+v", 3+i, o)
+		}
+	}
+	if n := length(t, s); n != 6 {
+		t.Errorf("the journal has %d commits, want 6", n)
+	}
+}
+
+func TestJournalThatLostItsEndIsDamagedNotFenced(t *testing.T) {
+	dir, older := t.TempDir(), t.TempDir()
+	s := startPlain(t, dir, 0)
+	port := portOf(s)
+	j := open(t, dial(t, s.ClientURL()), impatient)
+	fill(t, j, 2)
+	stopPlain(s)
+	if err := os.CopyFS(older, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s = startPlain(t, dir, port)
+	fill(t, j, 2)
+	stopPlain(s)
+
+	startPlain(t, older, port)
+	if o := await(t, appendTo(t, j, "[5]")); !errors.Is(o.err, journal.ErrDamaged) {
+		t.Errorf("appending to a journal that lost its end: %+v", o)
+	}
+	if err := j.State().Err; !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("the state after that: %v", err)
+	}
+}
+
+func TestJournalWhoseEndWasReplacedIsDamaged(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	s := startPlain(t, dir, 0)
+	port := portOf(s)
+	j := open(t, dial(t, s.ClientURL()), impatient)
+	fill(t, j, 2)
+	stopPlain(s)
+	if err := os.CopyFS(other, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s = startPlain(t, dir, port)
+	fill(t, j, 1)
+	stopPlain(s)
+
+	// The sequence is the same, what is there is not.
+	s = startPlain(t, other, 0)
+	rival := open(t, dial(t, s.ClientURL()), journal.Config{Name: acme})
+	if o := await(t, appendTo(t, rival, `["other"]`)); o.err != nil || o.head.Sequence != 3 {
+		t.Fatalf("%+v", o)
+	}
+	stopPlain(s)
+	startPlain(t, other, port)
+	next := appendTo(t, j, "[4]")
+	eventually(t, "it has an outcome or is stored", func() bool { return j.State().Pending == 0 })
+	if o := await(t, next); !errors.Is(o.err, journal.ErrDamaged) {
+		t.Errorf("appending to a journal with another end: %+v", o)
+	}
+}
+
+func TestCloseLeavesAppendsUnknown(t *testing.T) {
+	s := startPlain(t, t.TempDir(), 0)
+	g := startGate(t, s)
+	j := open(t, dial(t, g.url()), impatient)
+	fill(t, j, 1)
+	g.loseAnswers.Store(true)
+	second, third := appendTo(t, j, "[2]"), appendTo(t, j, "[3]")
+	for range 2 {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, outcomes := range []<-chan outcome{second, third} {
+		if o := await(t, outcomes); !errors.Is(o.err, journal.ErrClosed) {
+			t.Errorf("in flight at Close: %+v", o)
+		}
+	}
+	if err := j.Append([]byte("[]"), nil); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
