@@ -385,13 +385,18 @@ func (c *Catalog) index() {
 }
 
 func (c *Catalog) indexPlan(plan *Plan) {
+	usable := slices.ContainsFunc(c.MeterOrder, func(m *Meter) bool { return c.Usable(plan, m.ID) })
 	plan.spends = make(map[string]bool)
-	for _, meter := range c.MeterOrder {
-		if !c.Usable(plan, meter.ID) {
+	for _, pool := range c.PoolOrder {
+		if !pool.Restricted() {
+			plan.spends[pool.ID] = usable
 			continue
 		}
-		for _, pool := range c.payers[meter.ID] {
-			plan.spends[pool.ID] = true
+		for meter := range pool.pays {
+			if c.Usable(plan, meter) {
+				plan.spends[pool.ID] = true
+				break
+			}
 		}
 	}
 	for _, a := range plan.Allowances {

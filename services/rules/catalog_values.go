@@ -16,7 +16,7 @@ import (
 
 // Limits of single settings, far beyond what a programme needs.
 const (
-	maxText   = 1024
+	maxSettingText   = 1024
 	maxMonths = 1200
 	maxDays   = 36500
 )
@@ -40,8 +40,8 @@ func (s *section) text(name, otherwise string) string {
 	if !ok || node.Value == "" {
 		return otherwise
 	}
-	if len(node.Value) > maxText {
-		s.add(node.Line, s.at(name), "has %d bytes, at most %d are allowed", len(node.Value), maxText)
+	if len(node.Value) > maxSettingText {
+		s.add(node.Line, s.at(name), "has %d bytes, at most %d are allowed", len(node.Value), maxSettingText)
 		return otherwise
 	}
 	if strings.ContainsFunc(node.Value, func(c rune) bool { return unicode.IsControl(c) || c == unicode.ReplacementChar }) {

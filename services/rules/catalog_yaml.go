@@ -84,7 +84,7 @@ func (r *reader) syntax(err error) {
 	switch {
 	case !errors.As(err, &load):
 		r.add(0, "", "not valid YAML: %v %s", err, advice)
-	case load.ContextMsg != "" && load.ContextMark.Line != load.Mark.Line:
+	case load.ContextMsg != "" && load.ContextMark.Line > 0 && load.ContextMark.Line != load.Mark.Line:
 		r.add(load.Mark.Line, "", "not valid YAML: %s, %s that begins on line %d %s",
 			load.Message, load.ContextMsg, load.ContextMark.Line, advice)
 	default:
