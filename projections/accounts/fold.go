@@ -1,0 +1,102 @@
+package accounts
+
+import (
+	"fmt"
+
+	"creditstream/events/credit"
+	"creditstream/projections"
+)
+
+// Version of the records; views of another one are rebuilt.
+const Version = 1
+
+// cacheAccounts bounds the accounts that a Work keeps between batches, about 2 KiB each.
+const cacheAccounts = 16_384
+
+// Fold is the kind of view.
+type Fold struct{}
+
+// Name is "accounts".
+func (Fold) Name() string { return "accounts" }
+
+// Version is Version.
+func (Fold) Version() uint32 { return Version }
+
+// Begin starts to fold on from what v holds.
+func (Fold) Begin(v *projections.View) projections.Work {
+	w := &work{view: &View{View: v}, accounts: make(map[string]*credit.Account)}
+	w.bind()
+	return w
+}
+
+// work drains each account once per batch, however many entries changed it.
+type work struct {
+	puts
+	view     *View
+	accounts map[string]*credit.Account
+	touched  []*credit.Account
+}
+
+// Apply folds one entry.
+func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.Entry) error {
+	w.to = b
+	if e.Key != "" {
+		w.Key(e.Account, e.Key, e.Hash, at.Sequence, at.Offset)
+	}
+	if e.Account == "" {
+		return w.tenant(e)
+	}
+	a, err := w.load(e.Account)
+	if err != nil {
+		return err
+	}
+	if !a.Changed() {
+		w.touched = append(w.touched, a)
+	}
+	for i := range e.Facts {
+		a.Evolve(e.Facts[i].Event, e.Facts[i].At)
+	}
+	return w.takeErr()
+}
+
+// tenant folds an entry about no account.
+func (w *work) tenant(e *credit.Entry) error {
+	for _, f := range e.Facts {
+		c, ok := f.Event.(*credit.CatalogPublished)
+		if !ok {
+			return fmt.Errorf("a %s names no account", f.Event.Kind())
+		}
+		w.Catalog(c.Version, f.At, c.Source)
+	}
+	return w.takeErr()
+}
+
+func (w *work) load(id string) (*credit.Account, error) {
+	if a := w.accounts[id]; a != nil {
+		return a, nil
+	}
+	a, err := w.view.Load(id)
+	if err != nil {
+		return nil, err
+	}
+	w.accounts[id] = a
+	return a, nil
+}
+
+// Flush drains what was touched, and forgets accounts beyond the bound: any, as a replay has no favourites
+// that would be worth the bookkeeping.
+func (w *work) Flush(b *projections.Batch) error {
+	w.to = b
+	for _, a := range w.touched {
+		w.Account(a)
+	}
+	clear(w.touched)
+	w.touched = w.touched[:0]
+	for id := range w.accounts {
+		if len(w.accounts) <= cacheAccounts {
+			break
+		}
+		delete(w.accounts, id)
+	}
+	return w.takeErr()
+}

@@ -1,0 +1,49 @@
+package projections
+
+import (
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+)
+
+// Name says which journal a view is a fold of: a tenant and one of its shards.
+type Name = journal.Name
+
+// Head is a place in a journal; a view's checkpoint is one.
+type Head = journal.Head
+
+// Fold is one kind of view: what it is called and how entries turn into records.
+type Fold interface {
+	// Name is the view's name, and that of its directory.
+	Name() string
+	// Version is raised when the records for the same entries change; views of another version are
+	// built anew.
+	Version() uint32
+	// Begin starts to fold on from what v holds. The Work belongs to one goroutine.
+	Begin(v *View) Work
+	// Describe writes one record for people. key is without the view's prefix.
+	Describe(key, value []byte) (name, content string)
+}
+
+// Work is a fold under way. What it keeps in memory it has to bound by itself. After an error, or a
+// batch that was not committed, it is dropped.
+type Work interface {
+	// Apply folds one entry. It may write to b, or keep to itself until Flush. It does not keep e, but
+	// may keep what e points to: facts are never changed.
+	Apply(b *Batch, at Position, e *credit.Entry) error
+	// Flush writes to b what Apply kept. The checkpoint is set and b committed after it.
+	Flush(b *Batch) error
+}
+
+// Position is the place of an entry: its commit, and its index among the commit's entries from 0.
+type Position struct {
+	Sequence uint64
+	Offset   uint32
+}
+
+// Commit is a commit of a journal with its entries decoded. Nobody changes it once it was handed on.
+type Commit struct {
+	Head    Head
+	Entries []credit.Entry
+	// Body is the commit as it stands in the journal; facts point into it.
+	Body []byte
+}

@@ -1,0 +1,309 @@
+package projections
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// The keys of a store:
+//
+//	generation (uint32, big-endian) | tenant | 0x00 | shard (uint16, big-endian) | rest
+//
+// Generations count from 1 over the whole store and none is used twice. The rest of a record's key is the
+// fold's business and starts with a letter; the checkpoint's rest is empty. Generation 0 is about the others:
+//
+//	0 | 0x00 | "format"                      version of this layout
+//	0 | 0x00 | "generation"                  the last generation that was given out
+//	0 | tenant | 0x00 | shard                the live generation of that view, and its standing (JSON)
+
+// Format is the version of the layout of a store.
+const Format = 1
+
+// ErrDamaged says that a view is not served: its journal held nonsense, or its records are unreadable.
+var ErrDamaged = errors.New("view is damaged")
+
+// Cache is memory for blocks that stores share.
+type Cache = pebble.Cache
+
+// NewCache makes a cache of that many bytes. Unref it when all stores that use it are open.
+func NewCache(bytes int64) *Cache { return pebble.NewCache(bytes) }
+
+// Config says where a store is, and what it may use.
+type Config struct {
+	// Dir holds one directory per kind of view.
+	Dir string
+	// View is the name of the kind.
+	View string
+	// FS is the file system; nil is the machine's.
+	FS vfs.FS
+	// Cache is shared with other stores; nil gives this one 16 MiB of its own.
+	Cache *Cache
+	// MemTable is the size of a memtable in bytes; 0 means 16 MiB. Up to four exist at a time.
+	MemTable uint64
+	// Logger gets what Pebble has to say that needs a person; nil discards it.
+	Logger *slog.Logger
+	// Scratch is for stores that nobody will open again: they have no log.
+	Scratch bool
+}
+
+// Store holds all views of one kind. It may be used concurrently.
+type Store struct {
+	name string
+	db   *pebble.DB
+
+	mu    sync.Mutex
+	last  uint32 // generation
+	views map[Name]*View
+}
+
+// Open opens a store, or makes it.
+func Open(cfg Config) (*Store, error) {
+	dir := filepath.Join(cfg.Dir, cfg.View)
+	db, err := pebble.Open(dir, options(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("open view store %s: %w", dir, err)
+	}
+	s := &Store{name: cfg.View, db: db, views: make(map[Name]*View)}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open view store %s: %w", dir, err), db.Close())
+	}
+	return s, nil
+}
+
+func options(cfg Config) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          cfg.FS,
+		Cache:                       cfg.Cache,
+		CacheSize:                   16 << 20,
+		MemTableSize:                cfg.MemTable,
+		MemTableStopWritesThreshold: 4,
+		FormatMajorVersion:          pebble.FormatNewest,
+		DisableWAL:                  cfg.Scratch,
+		Logger:                      pebbleLogger{cfg.Logger},
+		// A start with a thousand tenants asks for a handful of tables, not for all of them.
+		MaxOpenFiles: 512,
+	}
+	if o.MemTableSize == 0 {
+		o.MemTableSize = 16 << 20
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	// Nearly every idempotency key is looked up to learn that it is not there: without a filter that
+	// costs a block of every level.
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].FilterType = pebble.TableFilter
+	}
+	return o
+}
+
+var (
+	formatKey     = []byte("\x00\x00\x00\x00\x00format")
+	generationKey = []byte("\x00\x00\x00\x00\x00generation")
+)
+
+func (s *Store) open() error {
+	format, err := s.number(formatKey)
+	if err != nil {
+		return err
+	}
+	if format == 0 {
+		return s.setNumber(formatKey, Format)
+	}
+	if format != Format {
+		return fmt.Errorf("its layout has version %d, this program reads %d: remove the directory and the views are built anew", format, Format)
+	}
+	s.last, err = s.number(generationKey)
+	return err
+}
+
+func (s *Store) number(key []byte) (uint32, error) {
+	value, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = closer.Close() }()
+	if len(value) != 4 {
+		return 0, fmt.Errorf("record %q: %w", key[5:], ErrDamaged)
+	}
+	return binary.BigEndian.Uint32(value), nil
+}
+
+func (s *Store) setNumber(key []byte, n uint32) error {
+	return s.db.Set(key, binary.BigEndian.AppendUint32(nil, n), pebble.NoSync)
+}
+
+// Name is the name of the kind of view.
+func (s *Store) Name() string { return s.name }
+
+// Close flushes the store to disk and closes it. Nobody may use its views any more.
+func (s *Store) Close() error {
+	if err := s.db.Flush(); err != nil {
+		return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close view store %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Standing is what a store notes about the view of one journal, beside its records.
+type Standing struct {
+	Generation uint32 `json:"generation"`
+	Version    uint32 `json:"version"` // of the fold that made it
+	// Damaged says why the view is not served; empty when it is.
+	Damaged string `json:"damaged,omitempty"`
+	// Verified is the position of the last verification that found no difference.
+	Verified uint64 `json:"verified,omitempty"`
+}
+
+// View returns the view of one journal, the same one for all who ask; a new one is empty.
+func (s *Store) View(name Name, version uint32) (*View, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.views[name]; v != nil {
+		return v, nil
+	}
+	standing, err := s.standing(name)
+	if err != nil {
+		return nil, fmt.Errorf("view %s of %s: %w", s.name, name, err)
+	}
+	if standing.Generation == 0 {
+		if standing, err = s.create(name, version); err != nil {
+			return nil, fmt.Errorf("create view %s of %s: %w", s.name, name, err)
+		}
+	}
+	v := &View{store: s, name: name}
+	v.live.Store(newGeneration(name, standing))
+	s.views[name] = v
+	return v, nil
+}
+
+// draft is a view of a new generation that nobody sees yet. Called without s.mu.
+func (s *Store) draft(name Name, version uint32) (*View, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := s.nextGeneration()
+	if err != nil {
+		return nil, err
+	}
+	v := &View{store: s, name: name}
+	v.live.Store(newGeneration(name, Standing{Generation: n, Version: version}))
+	return v, nil
+}
+
+// nextGeneration is called with s.mu held.
+func (s *Store) nextGeneration() (uint32, error) {
+	if err := s.setNumber(generationKey, s.last+1); err != nil {
+		return 0, err
+	}
+	s.last++
+	return s.last, nil
+}
+
+// create is called with s.mu held.
+func (s *Store) create(name Name, version uint32) (Standing, error) {
+	n, err := s.nextGeneration()
+	if err != nil {
+		return Standing{}, err
+	}
+	standing := Standing{Generation: n, Version: version}
+	return standing, s.setStanding(name, standing)
+}
+
+func (s *Store) standing(name Name) (Standing, error) {
+	value, closer, err := s.db.Get(appendPrefix(nil, 0, name))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Standing{}, nil
+	}
+	if err != nil {
+		return Standing{}, err
+	}
+	defer func() { _ = closer.Close() }()
+	var standing Standing
+	if err := json.Unmarshal(value, &standing); err != nil {
+		return Standing{}, fmt.Errorf("its standing: %w: %w", ErrDamaged, err)
+	}
+	return standing, nil
+}
+
+func (s *Store) setStanding(name Name, standing Standing) error {
+	text, err := json.Marshal(standing)
+	if err != nil {
+		return err
+	}
+	return s.db.Set(appendPrefix(nil, 0, name), text, pebble.NoSync)
+}
+
+// DropOrphans deletes generations that are no view's: what an interrupted rebuild left.
+func (s *Store) DropOrphans() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	live := make(map[uint32]bool)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{0, 0, 0, 0, 1}, UpperBound: []byte{0, 0, 0, 1}})
+	if err != nil {
+		return fmt.Errorf("view store %s: %w", s.name, err)
+	}
+	for iter.First(); iter.Valid(); iter.Next() {
+		var standing Standing
+		if err := json.Unmarshal(iter.Value(), &standing); err == nil {
+			live[standing.Generation] = true
+		}
+	}
+	if err := iter.Close(); err != nil {
+		return fmt.Errorf("view store %s: %w", s.name, err)
+	}
+	for n := uint32(1); n <= s.last; n++ {
+		if live[n] {
+			continue
+		}
+		from, to := binary.BigEndian.AppendUint32(nil, n), binary.BigEndian.AppendUint32(nil, n+1)
+		if err := s.dropRange(from, to); err != nil {
+			return fmt.Errorf("drop generation %d of view store %s: %w", n, s.name, err)
+		}
+	}
+	return nil
+}
+
+// dropRange deletes keys in [from, to), when there are any.
+func (s *Store) dropRange(from, to []byte) error {
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return err
+	}
+	some := iter.First()
+	if err := iter.Close(); err != nil || !some {
+		return err
+	}
+	return s.db.DeleteRange(from, to, pebble.NoSync)
+}
+
+// pebbleLogger passes on what is wrong and drops the diary.
+type pebbleLogger struct{ log *slog.Logger }
+
+func (l pebbleLogger) Infof(string, ...any) {}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	if l.log != nil {
+		l.log.Error("view store", "problem", fmt.Sprintf(format, args...))
+	}
+}
+
+// Fatalf is called where Pebble cannot go on: a store that may have lost its order must not be written to.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	l.Errorf(format, args...)
+	panic("projections: view store: " + fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,286 @@
+package projections
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// View is the view of one journal in one store: its live generation. It may be read concurrently, and
+// written by one goroutine at a time.
+type View struct {
+	store *Store
+	name  Name
+	live  atomic.Pointer[generation]
+}
+
+// generation is one set of records of a view. It is not changed once made.
+type generation struct {
+	standing Standing
+	prefix   []byte
+}
+
+func newGeneration(name Name, standing Standing) *generation {
+	return &generation{standing: standing, prefix: appendPrefix(nil, standing.Generation, name)}
+}
+
+func appendPrefix(dst []byte, generation uint32, name Name) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, generation)
+	dst = append(append(dst, name.Tenant...), 0)
+	return binary.BigEndian.AppendUint16(dst, uint16(name.Shard))
+}
+
+// Name says which journal the view is a fold of.
+func (v *View) Name() Name { return v.name }
+
+// Standing is what the store notes about the view.
+func (v *View) Standing() Standing { return v.live.Load().standing }
+
+// Err is ErrDamaged, with the reason, when the view must not be served.
+func (v *View) Err() error {
+	if why := v.Standing().Damaged; why != "" {
+		return fmt.Errorf("view %s of %s: %w: %s", v.store.name, v.name, ErrDamaged, why)
+	}
+	return nil
+}
+
+// note changes the standing of the live generation.
+func (v *View) note(change func(*Standing)) error {
+	v.store.mu.Lock()
+	defer v.store.mu.Unlock()
+	standing := v.Standing()
+	change(&standing)
+	if err := v.store.setStanding(v.name, standing); err != nil {
+		return fmt.Errorf("view %s of %s: note its standing: %w", v.store.name, v.name, err)
+	}
+	v.live.Store(newGeneration(v.name, standing))
+	return nil
+}
+
+// become makes another generation of the same journal the live one and deletes the former.
+func (v *View) become(draft *View) error {
+	former := v.live.Load()
+	next := draft.live.Load()
+	if err := v.note(func(s *Standing) { *s = next.standing }); err != nil {
+		return err
+	}
+	if err := v.store.db.DeleteRange(former.prefix, after(former.prefix), pebble.NoSync); err != nil {
+		return fmt.Errorf("view %s of %s: drop generation %d: %w", v.store.name, v.name, former.standing.Generation, err)
+	}
+	return nil
+}
+
+// discard deletes the records of a draft.
+func (v *View) discard() error {
+	prefix := v.live.Load().prefix
+	return v.store.db.DeleteRange(prefix, after(prefix), pebble.NoSync)
+}
+
+// Reset throws the view's records away: what follows starts at the beginning of the journal.
+func (v *View) Reset(version uint32) error {
+	draft, err := v.store.draft(v.name, version)
+	if err != nil {
+		return fmt.Errorf("reset view %s of %s: %w", v.store.name, v.name, err)
+	}
+	return v.become(draft)
+}
+
+// Size is about how many bytes the view has on disk.
+func (v *View) Size() (uint64, error) {
+	prefix := v.live.Load().prefix
+	return v.store.db.EstimateDiskUsage(prefix, after(prefix))
+}
+
+// Get appends the value of one record to dst; false when there is none.
+func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
+	for {
+		g := v.live.Load()
+		var buf [192]byte
+		value, closer, err := v.store.db.Get(append(append(buf[:0], g.prefix...), rest...))
+		if errors.Is(err, pebble.ErrNotFound) {
+			if v.live.Load() != g {
+				continue // it was switched and the records that we asked for are gone
+			}
+			return dst, false, nil
+		}
+		if err != nil {
+			return dst, false, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, err)
+		}
+		dst = append(dst, value...)
+		return dst, true, closer.Close()
+	}
+}
+
+// Iter goes over the records whose keys, without the prefix, are in [from, to); an empty to means all from
+// there. Close it.
+func (v *View) Iter(from, to []byte) (*Iter, error) {
+	for {
+		g := v.live.Load()
+		it := &Iter{prefix: g.prefix}
+		bounds := make([]byte, 0, 2*len(g.prefix)+len(from)+len(to))
+		bounds = append(append(bounds, g.prefix...), from...)
+		lower := bounds[:len(bounds):len(bounds)]
+		upper := append(append(bounds, g.prefix...), to...)[len(lower):]
+		if len(to) == 0 {
+			upper = after(g.prefix)
+		}
+		var err error
+		if it.Iterator, err = v.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper}); err != nil {
+			return nil, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, err)
+		}
+		if v.live.Load() == g {
+			return it, nil
+		}
+		// A switch deletes what was live: what we hold may be half of it.
+		if err := it.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Iter is Pebble's iterator with keys as folds know them.
+type Iter struct {
+	*pebble.Iterator
+	prefix []byte
+	seek   []byte
+}
+
+// Key is the key without the view's prefix, valid until the iterator moves.
+func (it *Iter) Key() []byte { return it.Iterator.Key()[len(it.prefix):] }
+
+// SeekGE moves to the first record with a key at or after rest.
+func (it *Iter) SeekGE(rest []byte) bool {
+	it.seek = append(append(it.seek[:0], it.prefix...), rest...)
+	return it.Iterator.SeekGE(it.seek)
+}
+
+// SeekLT moves to the last record with a key before rest.
+func (it *Iter) SeekLT(rest []byte) bool {
+	it.seek = append(append(it.seek[:0], it.prefix...), rest...)
+	return it.Iterator.SeekLT(it.seek)
+}
+
+// Checkpoint is the place in the journal that the records stand for; Sequence 0, with no journal, when the
+// view is empty.
+func (v *View) Checkpoint() (Head, error) {
+	value, ok, err := v.Get(nil, nil)
+	if err != nil || !ok {
+		return Head{}, err
+	}
+	var head Head
+	if len(value) < 8+len(head.Hash) {
+		return Head{}, fmt.Errorf("view %s of %s: checkpoint: %w", v.store.name, v.name, ErrDamaged)
+	}
+	head.Sequence = binary.BigEndian.Uint64(value)
+	head.Journal = string(value[8+copy(head.Hash[:], value[8:]):])
+	return head, nil
+}
+
+// Batch collects records of one view's live generation. It is for one goroutine, and can be used again
+// after Commit or Reset.
+type Batch struct {
+	view   *View
+	batch  *pebble.Batch
+	prefix []byte
+	key    []byte
+}
+
+// NewBatch returns an empty batch. Close it.
+func (v *View) NewBatch() *Batch {
+	b := &Batch{view: v, batch: v.store.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))}
+	b.Reset()
+	return b
+}
+
+// Reset empties the batch.
+func (b *Batch) Reset() {
+	b.prefix = b.view.live.Load().prefix
+	b.batch.Reset()
+}
+
+// Key returns the prefix, to append the rest of a key to; it is valid until the next call.
+func (b *Batch) Key() []byte {
+	b.key = append(b.key[:0], b.prefix...)
+	return b.key
+}
+
+// Put sets a record; key is Key with the rest appended.
+func (b *Batch) Put(key, value []byte) error {
+	b.key = key
+	return b.batch.Set(key, value, nil)
+}
+
+// Drop deletes a record; key is Key with the rest appended.
+func (b *Batch) Drop(key []byte) error {
+	b.key = key
+	return b.batch.Delete(key, nil)
+}
+
+// Len is the size of the batch in bytes.
+func (b *Batch) Len() int { return b.batch.Len() }
+
+// Commit writes the batch and the checkpoint that it leads to, all or nothing and without fsync, and
+// empties it.
+func (b *Batch) Commit(head Head) error {
+	op := b.batch.SetDeferred(len(b.prefix), 8+len(head.Hash)+len(head.Journal))
+	copy(op.Key, b.prefix)
+	binary.BigEndian.PutUint64(op.Value, head.Sequence)
+	copy(op.Value[8+copy(op.Value[8:], head.Hash[:]):], head.Journal)
+	err := op.Finish()
+	if err == nil {
+		err = b.batch.Commit(pebble.NoSync)
+	}
+	b.Reset()
+	if err != nil {
+		return fmt.Errorf("view %s of %s: write up to commit %d: %w", b.view.store.name, b.view.name, head.Sequence, err)
+	}
+	return nil
+}
+
+// Close releases the batch.
+func (b *Batch) Close() error { return b.batch.Close() }
+
+// AppendText writes s and its end, so that the order of keys is that of the texts and no text can run into
+// what follows: 0x00 ends it, and one inside is written as 0x00 0xff. The next byte must not be 0xff.
+func AppendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] == 0 {
+			return append(append(dst, bytes.ReplaceAll([]byte(s), []byte{0}, []byte{0, 0xff})...), 0)
+		}
+	}
+	return append(append(dst, s...), 0)
+}
+
+// CutText reads what AppendText wrote.
+func CutText(b []byte) (s string, rest []byte, ok bool) {
+	for i := 0; i < len(b); i++ {
+		if b[i] != 0 {
+			continue
+		}
+		if i+1 < len(b) && b[i+1] == 0xff {
+			i++
+			continue
+		}
+		text := b[:i]
+		if bytes.IndexByte(text, 0) >= 0 {
+			text = bytes.ReplaceAll(text, []byte{0, 0xff}, []byte{0})
+		}
+		return string(text), b[i+1:], true
+	}
+	return "", nil, false
+}
+
+// after is the first key behind all that start with prefix.
+func after(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
