@@ -152,7 +152,17 @@ func TestCycleAtDecadesApart(t *testing.T) {
 	sameInstant(t, "to", to, "2126-03-31T12:00:00Z")
 }
 
-// Every hour of two years in zones with every kind of change: an existing local time comes back
+// St. John's put its clocks back at one minute past midnight: an instant after the boundary on 1
+// November reads 31 October.
+func TestCycleAtWhereTheDateGoesBack(t *testing.T) {
+	n, from, _ := CycleAt(at(t, "2009-01-01T00:00:00-03:30"), at(t, "2009-10-31T23:30:00-03:30"), zone(t, "America/St_Johns"), false)
+	if n != 10 {
+		t.Errorf("got cycle %d", n)
+	}
+	sameInstant(t, "from", from, "2009-11-01T00:00:00-02:30")
+}
+
+// Every half hour of two years in zones with every kind of change: an existing local time comes back
 // as itself or as its earlier twin.
 func TestInstantOfExistingLocalTimes(t *testing.T) {
 	for name, start := range map[string]string{

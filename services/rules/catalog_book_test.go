@@ -14,6 +14,8 @@ func TestBook(t *testing.T) {
 	first := none.With(start, parsed(t, small))
 	second := first.With(start.Add(time.Hour), parsed(t, small))
 	third := second.With(start.Add(time.Minute), parsed(t, small)) // published with a clock that was set back
+	fourth := third.With(start.Add(2*time.Hour), parsed(t, small))
+	same(t, "before the clock was set back", fourth.At(start.Add(30*time.Minute)).Version, 1)
 	same(t, "the first book still ends", first.Current().Version, 1)
 	same(t, "the second book still ends", second.Current().Version, 2)
 	for _, test := range []struct {

@@ -16,9 +16,9 @@ import (
 
 // Limits of single settings, far beyond what a programme needs.
 const (
-	maxSettingText   = 1024
-	maxMonths = 1200
-	maxDays   = 36500
+	maxSettingText = 1024
+	maxMonths      = 1200
+	maxDays        = 36500
 )
 
 // scalar returns a setting that is one value.
