@@ -1,0 +1,92 @@
+package rules
+
+import (
+	"time"
+
+	"creditstream/events/credit"
+)
+
+// Settle books everything that fell due by now and folds it into the account as it goes, strictly in
+// the order of the due instants; of what is due at one instant, expiry comes before lapse, before an
+// abandoned purchase, before the renewal. Lots that end with the cycle end in its renewal. Every
+// decision and every read begins with it, so no timer decides anything. Settling now or in steps gives
+// the same facts.
+func Settle(a *credit.Account, b *Book, now time.Time) []Due {
+	var all []Due
+	catalog := b.At(now)
+	for {
+		due := a.NextDue()
+		if lot, at := nextWarning(a, catalog); lot != nil && !at.After(now) && (due.IsZero() || at.Before(due)) {
+			all = append(all, book(a, at, "expiring/"+lot.ID, &credit.CreditExpiringSoon{
+				Lot: lot.ID, Pool: lot.Pool, Unit: lot.Unit, Amount: lot.Remaining, Ends: lot.Ends,
+			}))
+			continue
+		}
+		if due.IsZero() || due.After(now) {
+			return all
+		}
+		all = settleAt(a, b, due, all)
+	}
+}
+
+// settleAt books what is due at one instant.
+func settleAt(a *credit.Account, b *Book, at time.Time, all []Due) []Due {
+	boundary := !a.Cycle().To.After(at)
+	if !boundary {
+		for _, l := range endingAt(a, at) {
+			all = append(all, book(a, at, "expiry/"+l.ID, &credit.CreditExpired{Ended: credit.Ended{
+				Lot: l.ID, Pool: l.Pool, Unit: l.Unit, Amount: l.Remaining, Revenue: revenue(l, l.Remaining, nil),
+			}}))
+		}
+	}
+	for _, h := range lapsingAt(a, at) {
+		e := &credit.HoldLapsed{Hold: h.ID}
+		e.Released, e.Lapsed = giveBack(a, h.Draws, nil, at)
+		due := book(a, at, "lapse/"+h.ID, e)
+		if !boundary { // what ends with the cycle may not repay any more
+			due.Facts = append(due.Facts, repay(a, b.At(at), at)...)
+		}
+		all = append(all, due)
+	}
+	for _, p := range append([]*credit.Purchase(nil), a.Awaiting()...) {
+		if !p.PaysUntil.IsZero() && !p.PaysUntil.After(at) {
+			all = append(all, book(a, at, "unpaid-purchase/"+p.ID, &credit.PurchaseExpired{Purchase: p.ID}))
+		}
+	}
+	if boundary {
+		e := renewal(a, b)
+		due := book(a, at, cycleKey(e.Cycle.Number), e)
+		due.Facts = append(due.Facts, repay(a, b.At(at), at)...)
+		all = append(all, due)
+	}
+	return all
+}
+
+// book folds one due fact.
+func book(a *credit.Account, at time.Time, key string, e credit.Event) Due {
+	a.Evolve(e, at)
+	return Due{Key: key, Facts: []credit.Fact{{At: at, Event: e}}}
+}
+
+func endingAt(a *credit.Account, at time.Time) []*credit.Lot {
+	var lots []*credit.Lot
+	for _, p := range a.Pools() {
+		for _, l := range p.Live() {
+			if l.Ends.IsZero() || l.Ends.After(at) {
+				break
+			}
+			lots = append(lots, l)
+		}
+	}
+	return lots
+}
+
+func lapsingAt(a *credit.Account, at time.Time) []*credit.Hold {
+	var holds []*credit.Hold
+	for _, h := range a.Holds() {
+		if !h.Expires.After(at) {
+			holds = append(holds, h)
+		}
+	}
+	return holds
+}
