@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -208,5 +209,43 @@ func TestCloseLeavesAppendsUnknown(t *testing.T) {
 	}
 	if err := j.Append([]byte("[]"), nil); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestFollowGoesOnAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := startPlain(t, dir, 0)
+	port := portOf(s)
+	j := open(t, dial(t, s.ClientURL()), impatient)
+	fill(t, j, 2)
+	reader := open(t, dial(t, s.ClientURL()), journal.Config{Name: acme})
+	commits := make(chan journal.Commit)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		for c, err := range reader.Follow(ctx, 1) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			commits <- c
+		}
+	}()
+	for want := range uint64(2) {
+		if c := await(t, commits); c.Sequence != want+1 {
+			t.Fatalf("commit %d, want %d", c.Sequence, want+1)
+		}
+	}
+	stopPlain(s)
+	startPlain(t, dir, port)
+	fill(t, j, 2)
+	for want := range uint64(2) {
+		if c := await(t, commits); c.Sequence != want+3 {
+			t.Fatalf("commit %d, want %d", c.Sequence, want+3)
+		}
+	}
+	cancel()
+	if err := await(t, ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
 	}
 }
