@@ -1,0 +1,260 @@
+// Package load puts a server under load and then checks its books: `credits bench`.
+//
+// A run has three parts. Accounts are opened with enough credits. Clients in a closed loop charge them,
+// in slices of time; between the slices, while nothing else uses the disk, a probe measures what one
+// durable kilobyte costs there, so that the figures can be quoted in units of that and compared between
+// machines. Then the journal is folded from its start by an independent path and compared, charge by
+// charge, with what the clients were told.
+//
+// Start reading at Run; profiles.go has what a client does in each profile.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Config says what to run. Zero values stand for the defaults given.
+type Config struct {
+	Profile  string        // see Profiles
+	Duration time.Duration // of the measured slices together; default 10 s
+	Clients  int           // default 256; 8 for bulk
+	Batch    int           // charges per request; default 1; 1000 for bulk
+	Accounts int           // default 10,000; 1 for hot
+	Dir      string        // where the data directory is made; default: the current one
+	Keep     bool          // leave the data directory there
+	Views    []string      // views that are folded beside accounts while the load runs; default none
+	InFlight int           // commits under way at once; 0: the server's default
+	Progress func(string)  // says what is being done
+}
+
+// Result is what a run found out. Times are in microseconds.
+type Result struct {
+	Profile         string  `json:"profile"`
+	EventsPerSecond float64 `json:"events_per_second"`
+	P50             float64 `json:"p50_us"`
+	P99             float64 `json:"p99_us"`
+	Max             float64 `json:"max_us"`
+	Clients         int     `json:"clients"`
+	Batch           int     `json:"batch"`
+	Accounts        int     `json:"accounts"`
+	FsyncPerCommit  bool    `json:"fsync_per_commit"`
+	FsyncP50        float64 `json:"fsync_p50_us"`
+	EventsPerCommit float64 `json:"events_per_commit"`
+	RSS             float64 `json:"rss_mb"`
+
+	// In units of the disk's own fsync.
+	EventsPerFsync float64 `json:"events_per_fsync"`
+	P50Fsyncs      float64 `json:"p50_fsyncs"`
+
+	// The books, after the journal was folded again.
+	Acknowledged int64 `json:"acknowledged"`
+	InJournal    int64 `json:"in_journal"`
+	Lost         int64 `json:"lost"`
+	Doubled      int64 `json:"doubled"`
+	Overdrawn    int64 `json:"overdrawn"`
+
+	Seconds float64  `json:"seconds"`
+	Views   []string `json:"views"`
+}
+
+const (
+	slice         = 500 * time.Millisecond
+	probesASlice  = 40
+	warmUpSlices  = 3
+	highestMicros = 60_000_000
+)
+
+func (c *Config) setDefaults() error {
+	if _, ok := profiles[c.Profile]; !ok {
+		return fmt.Errorf("there is no profile %q; choose one of %v", c.Profile, Profiles())
+	}
+	if c.Duration == 0 {
+		c.Duration = 10 * time.Second
+	}
+	bulk := c.Profile == "bulk"
+	if c.Batch == 0 {
+		c.Batch = 1
+		if bulk {
+			c.Batch = 1000
+		}
+	}
+	if c.Clients == 0 {
+		c.Clients = 256
+		if bulk {
+			c.Clients = 8
+		}
+	}
+	if c.Accounts == 0 {
+		c.Accounts = 10_000
+		if c.Profile == "hot" {
+			c.Accounts = 1
+		}
+	}
+	if c.Dir == "" {
+		c.Dir = "."
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if c.Clients < 1 || c.Clients > 4000 || c.Batch < 1 || c.Batch > 10_000 || c.Accounts < 1 {
+		return errors.New("clients must be 1 to 4000, batch 1 to 10000, accounts at least 1")
+	}
+	return nil
+}
+
+// Run makes a data directory, runs the profile and checks the books.
+func Run(ctx context.Context, cfg Config) (result Result, err error) {
+	if err := cfg.setDefaults(); err != nil {
+		return Result{}, err
+	}
+	dir, err := os.MkdirTemp(cfg.Dir, "credits-bench-")
+	if err != nil {
+		return Result{}, fmt.Errorf("make a data directory: %w", err)
+	}
+	if !cfg.Keep {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	probe, err := newProbe(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, probe.close()) }()
+	t, err := startTarget(ctx, cfg, dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+
+	run := &run{cfg: cfg, target: t, probe: probe, latency: newHistogram()}
+	cfg.Progress(fmt.Sprintf("opening %d accounts", cfg.Accounts))
+	if err := t.openAccounts(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := run.load(ctx); err != nil {
+		return Result{}, err
+	}
+	result = run.result()
+	cfg.Progress("folding the journal again")
+	return result, t.check(ctx, &run.acknowledged, &result)
+}
+
+// run is one run under way.
+type run struct {
+	cfg          Config
+	target       *target
+	probe        *probe
+	mu           sync.Mutex
+	latency      *hdrhistogram.Histogram
+	acknowledged marks
+	counted      int64 // charges acknowledged in measured slices
+	elapsed      time.Duration
+	commits      uint64
+	rss          float64
+}
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, highestMicros, 3) }
+
+func (r *run) load(ctx context.Context) error {
+	clients := make([]*client, r.cfg.Clients)
+	for i := range clients {
+		clients[i] = &client{number: i, target: r.target, random: rand.New(rand.NewPCG(uint64(i), 1)), latency: newHistogram()}
+	}
+	measured := max(int(r.cfg.Duration/slice), 1)
+	for n := range warmUpSlices + measured {
+		if n == warmUpSlices {
+			r.commits = r.target.head()
+			for _, c := range clients {
+				c.latency.Reset()
+				c.counted = 0
+			}
+			r.elapsed = 0
+		}
+		if n == 0 {
+			r.cfg.Progress(fmt.Sprintf("%s: %d clients, %v", r.cfg.Profile, r.cfg.Clients, r.cfg.Duration))
+		}
+		runtime.GC()
+		if err := r.probe.run(probesASlice); err != nil {
+			return err
+		}
+		if err := r.slice(ctx, clients); err != nil {
+			return err
+		}
+	}
+	r.commits = r.target.head() - r.commits
+	r.rss = residentMB()
+	for _, c := range clients {
+		r.latency.Merge(c.latency)
+		r.counted += c.counted
+		r.acknowledged.merge(c.number, &c.acknowledged)
+	}
+	return nil
+}
+
+// slice lets all clients run for a while, and waits until each has its last answer.
+func (r *run) slice(ctx context.Context, clients []*client) error {
+	start := time.Now()
+	until := start.Add(slice)
+	faults := make([]error, len(clients))
+	var wait sync.WaitGroup
+	for i, c := range clients {
+		wait.Go(func() { faults[i] = c.run(ctx, profiles[r.cfg.Profile], until) })
+	}
+	wait.Wait()
+	r.elapsed += time.Since(start)
+	return errors.Join(faults...)
+}
+
+func (r *run) result() Result {
+	fsync := r.probe.median()
+	result := Result{
+		Profile: r.cfg.Profile, Clients: r.cfg.Clients, Batch: r.cfg.Batch, Accounts: r.cfg.Accounts, Views: r.cfg.Views,
+		EventsPerSecond: float64(r.counted) / r.elapsed.Seconds(), Seconds: r.elapsed.Seconds(),
+		P50: float64(r.latency.ValueAtQuantile(50)), P99: float64(r.latency.ValueAtQuantile(99)), Max: float64(r.latency.Max()),
+		FsyncPerCommit: true, FsyncP50: float64(fsync.Nanoseconds()) / 1000, RSS: r.rss,
+	}
+	if r.commits > 0 {
+		result.EventsPerCommit = float64(r.counted) / float64(r.commits)
+	}
+	result.EventsPerFsync = result.EventsPerSecond * fsync.Seconds()
+	if result.FsyncP50 > 0 {
+		result.P50Fsyncs = result.P50 / result.FsyncP50
+	}
+	return result
+}
+
+// client is one client in a closed loop: it asks, waits for the answer, and asks again.
+type client struct {
+	number       int
+	target       *target
+	random       *rand.Rand
+	latency      *hdrhistogram.Histogram
+	acknowledged marks
+	sent         uint64
+	counted      int64
+}
+
+func (c *client) run(ctx context.Context, p profile, until time.Time) error {
+	for {
+		start := time.Now()
+		if !start.Before(until) {
+			return nil
+		}
+		n, err := p(ctx, c, start)
+		if err != nil {
+			return err
+		}
+		if err := c.latency.RecordValue(max(time.Since(start).Microseconds(), 1)); err != nil {
+			return err
+		}
+		c.counted += int64(n)
+	}
+}

@@ -1,0 +1,223 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"creditstream/events/credit"
+	"creditstream/services/accounts"
+	"creditstream/services/node"
+	"creditstream/services/rules"
+)
+
+const tenantName = "bench"
+
+// catalog is the programme that is put under load: one meter, one pool.
+const catalog = `
+name: Bench
+timezone: UTC
+currency: USD
+pools:
+  credits: {priority: 1, expires: never}
+meters:
+  unit: {price: "1", needs_plan: false}
+`
+
+// fortune is what each account has at the start: more than any run can spend.
+const fortune = credit.Amount(1e15)
+
+// target is the server under load.
+type target struct {
+	cfg    Config
+	node   *node.Node
+	tenant *accounts.Tenant
+	names  []string
+}
+
+func startTarget(ctx context.Context, cfg Config, dir string) (*target, error) {
+	n, err := node.Start(ctx, node.Config{
+		Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), InFlight: cfg.InFlight,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &target{cfg: cfg, node: n}
+	if err := t.prepare(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return t, nil
+}
+
+func (t *target) prepare(ctx context.Context) (err error) {
+	if err := t.node.AddTenant(ctx, tenantName, 1); err != nil {
+		return err
+	}
+	if t.tenant, err = t.node.Accounts().Tenant(tenantName); err != nil {
+		return err
+	}
+	_, _, err = t.tenant.Publish(ctx, []byte(catalog), "bench")
+	return err
+}
+
+func (t *target) openAccounts(ctx context.Context) error {
+	t.names = make([]string, t.cfg.Accounts)
+	const batch = 2000
+	requests := make([]accounts.Request, 0, batch)
+	for i := range t.names {
+		t.names[i] = "account-" + strconv.Itoa(i)
+		requests = append(requests, accounts.Request{Account: t.names[i], Command: &rules.ImportAccount{
+			Lots: []rules.OpeningLot{{Pool: "credits", Credits: fortune}},
+		}})
+		if len(requests) == batch || i == len(t.names)-1 {
+			for _, answer := range t.tenant.DoAll(ctx, requests) {
+				if answer.Err != nil {
+					return fmt.Errorf("open account: %w", answer.Err)
+				}
+			}
+			requests = requests[:0]
+		}
+	}
+	return nil
+}
+
+func (t *target) close() error { return t.node.Close() }
+
+// head is how many commits the journal has.
+func (t *target) head() uint64 { return t.tenant.Shards()[0].Head() }
+
+// check folds the journal again and compares it with what the clients were told.
+func (t *target) check(ctx context.Context, told *marks, result *Result) error {
+	var found marks
+	told.each(func(int, uint64) { result.Acknowledged++ })
+	folded := make(map[string]*credit.Account)
+	decoder := new(credit.Decoder)
+	for commit, err := range t.node.Journal(tenantName, 0).Read(ctx, 1) {
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		entries, err := decoder.Decode(commit.Body)
+		if err != nil {
+			return fmt.Errorf("commit %d: %w", commit.Sequence, err)
+		}
+		for i := range entries {
+			t.fold(folded, &entries[i], &found, result)
+		}
+	}
+	told.each(func(client int, count uint64) {
+		if !found.has(client, count) {
+			result.Lost++
+		}
+	})
+	for id, account := range folded {
+		for _, p := range account.Pools() {
+			if !p.Terms.Close() {
+				result.Overdrawn++
+			}
+		}
+		live, _, _, err := t.tenant.Account(id)
+		if err != nil {
+			return err
+		}
+		if live.Pool("credits").Terms != account.Pool("credits").Terms {
+			return fmt.Errorf("the view says %+v of account %s and the journal %+v", live.Pool("credits").Terms, id, account.Pool("credits").Terms)
+		}
+	}
+	return nil
+}
+
+func (t *target) fold(folded map[string]*credit.Account, e *credit.Entry, found *marks, result *Result) {
+	if e.Account == "" {
+		return
+	}
+	account := folded[e.Account]
+	if account == nil {
+		account = credit.NewAccount(e.Account)
+		folded[e.Account] = account
+	}
+	for i := range e.Facts {
+		account.Evolve(e.Facts[i].Event, e.Facts[i].At)
+		if _, ok := e.Facts[i].Event.(*credit.UsageRecorded); !ok {
+			continue
+		}
+		result.InJournal++
+		if client, count, ok := readKey(e.Key); !ok || !found.add(client, count) {
+			result.Doubled++
+		}
+	}
+}
+
+// residentMB is this process's memory as the operating system counts it.
+func residentMB() float64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			if err != nil {
+				return 0
+			}
+			return kb / 1024
+		}
+	}
+	return 0
+}
+
+// profile is what a client does once: it returns how many charges were acknowledged.
+type profile func(ctx context.Context, c *client, now time.Time) (int, error)
+
+var profiles = map[string]profile{
+	"spend": spend,
+	"hot":   spend,
+	"bulk":  bulk,
+}
+
+// Profiles lists the names of all profiles.
+func Profiles() []string { return []string{"spend", "bulk", "hot"} }
+
+// spend charges one account one unit, in process. hot is the same with a single account.
+func spend(ctx context.Context, c *client, now time.Time) (int, error) {
+	count := c.sent
+	c.sent++
+	answer := c.target.tenant.Do(ctx, c.request(now, count))
+	if answer.Err != nil {
+		return 0, answer.Err
+	}
+	c.acknowledged.add(c.number, count)
+	return 1, nil
+}
+
+// bulk charges many accounts in one request, in process.
+func bulk(ctx context.Context, c *client, now time.Time) (int, error) {
+	requests := make([]accounts.Request, c.target.cfg.Batch)
+	first := c.sent
+	for i := range requests {
+		requests[i] = c.request(now, c.sent)
+		c.sent++
+	}
+	for i, answer := range c.target.tenant.DoAll(ctx, requests) {
+		if answer.Err != nil {
+			return 0, answer.Err
+		}
+		c.acknowledged.add(c.number, first+uint64(i))
+	}
+	return len(requests), nil
+}
+
+func (c *client) request(now time.Time, count uint64) accounts.Request {
+	return accounts.Request{
+		Account: c.target.names[c.random.IntN(len(c.target.names))],
+		Key:     keyOf(now, c.number, count),
+		Hash:    credit.Hash{1},
+		Command: &rules.Use{Meter: "unit", Quantity: 1},
+	}
+}

@@ -1,0 +1,108 @@
+package accounts
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+	view "creditstream/projections/accounts"
+	"creditstream/services/rules"
+)
+
+// Request is one command for one account.
+type Request struct {
+	Account string
+	Key     string      // idempotency key; "" for commands that do without
+	Hash    credit.Hash // of the request's content; not zero when there is a key
+	Actor   string
+	Source  string // the CloudEvents source of a usage, if any
+	Command rules.Command
+}
+
+// Answer is what became of a request: exactly one of an entry or an error. Err is a *rules.Refusal, a
+// *Conflict, or a fault after which the outcome is unknown.
+type Answer struct {
+	Position Position
+	Facts    []credit.Fact // of the request's own entry; nil when nothing had to change
+	Replayed bool
+	Err      error
+
+	replay *place // where to read the original entry; resolved before the caller sees the answer
+}
+
+// place is where an entry stands in the journal.
+type place struct {
+	sequence uint64
+	offset   uint32
+}
+
+// call is one or many requests whose answers are waited for together: one wake-up for all of them.
+type call struct {
+	requests []Request
+	answers  []Answer
+	publish  *publication // instead of requests: a catalog
+	pause    func() error // instead of requests: something to do between two commits
+	sweep    bool         // requests that only settle; they come after everything else
+	waiting  atomic.Int32
+	done     chan struct{}
+	one      [1]Request
+	oneReply [1]Answer
+}
+
+var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+func (c *call) answered() {
+	if c.waiting.Add(-1) == 0 {
+		c.done <- struct{}{}
+	}
+}
+
+// ticket is one answer that waits for a commit.
+type ticket struct {
+	call   *call
+	index  int
+	answer Answer
+}
+
+// flightKey names an entry that is decided and not in the view yet.
+type flightKey struct{ account, key string }
+
+// flight is such an entry: enough to answer a repetition of its request.
+type flight struct {
+	commit *commit
+	hash   credit.Hash
+	answer Answer
+}
+
+// commit is the entries that one journal message carries, on their way: open (being decided), sent,
+// acknowledged, applied, answered.
+type commit struct {
+	sequence uint64 // in the journal; known when it is sent
+	body     []byte
+	entries  []credit.Entry
+	events   uint32
+	touched  []*cached
+	keys     []flightKey
+	offsets  []uint32 // of the entries of keys
+	tickets  []ticket
+	books    *rules.Book // the catalogs from here on, when the commit publishes one
+	stage    *view.Stage
+	head     journal.Head
+	err      error
+}
+
+// newCommit returns an open commit with room for as much as the one before it carried.
+func newCommit(like *commit) *commit {
+	if like == nil {
+		return &commit{}
+	}
+	return &commit{
+		body:    make([]byte, 0, len(like.body)+len(like.body)/4),
+		entries: make([]credit.Entry, 0, len(like.entries)+len(like.entries)/4),
+		touched: make([]*cached, 0, len(like.touched)+len(like.touched)/4),
+		keys:    make([]flightKey, 0, len(like.keys)+len(like.keys)/4),
+		offsets: make([]uint32, 0, len(like.keys)+len(like.keys)/4),
+		tickets: make([]ticket, 0, len(like.tickets)+len(like.tickets)/4),
+	}
+}

@@ -1,0 +1,471 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+	view "creditstream/projections/accounts"
+	"creditstream/services/rules"
+)
+
+// maxEntry is the largest entry in bytes: with a commit's target below it, a commit stays within what
+// the journal carries in one message.
+const maxEntry = 384 << 10
+
+// ErrUnavailable says that the outcome of a request is unknown, or that the shard does not write at the
+// moment. The same request with the same key is always safe.
+var ErrUnavailable = errors.New("unavailable")
+
+// Conflict says that the key was used before for a request of other content.
+type Conflict struct{ Key string }
+
+// Error names the key.
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("idempotency_conflict: key %q was used before for another request", c.Key)
+}
+
+// run is the loop. It returns when ctx ends and nothing is in flight any more, or when the journal
+// refused an append.
+func (s *Shard) run(ctx context.Context) {
+	defer close(s.stopped)
+	stop := ctx.Done()
+	for {
+		acks := s.collect()
+		for i := range acks {
+			s.acknowledged(&acks[i])
+		}
+		if s.failed == nil {
+			s.decideWaiting()
+			s.send()
+		} else {
+			s.refuseWaiting()
+		}
+		if stop == nil && len(s.sent) == 0 && (s.failed != nil || s.open.events == 0) {
+			s.close(ErrUnavailable)
+			return
+		}
+		if !s.idle() {
+			continue
+		}
+		select {
+		case <-s.wake:
+		case <-stop:
+			stop = nil
+		}
+	}
+}
+
+// collect takes what arrived since the last turn.
+func (s *Shard) collect() []ack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backlog = append(s.backlog, s.queue...)
+	clear(s.queue)
+	s.queue = s.queue[:0]
+	if len(s.backlog) == 0 {
+		s.backlog, s.low = append(s.backlog, s.low...), s.low[:0]
+	}
+	s.acks, s.taken = s.taken[:0], s.acks
+	return s.taken
+}
+
+// idle reports whether there is nothing to do before somebody wakes the loop.
+func (s *Shard) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.acks) > 0 {
+		return false
+	}
+	return s.full() || len(s.backlog)+len(s.queue)+len(s.low) == 0 || s.pausing()
+}
+
+// full reports whether the open commit has to be sent before more is decided.
+func (s *Shard) full() bool { return len(s.open.body) >= s.cfg.CommitTarget }
+
+// pausing reports whether the next call waits for everything under way to be answered.
+func (s *Shard) pausing() bool {
+	return len(s.backlog) > 0 && s.backlog[0].pause != nil && (len(s.sent) > 0 || s.open.events > 0)
+}
+
+// decideWaiting decides what waits, until the open commit is full.
+func (s *Shard) decideWaiting() {
+	if len(s.backlog) == 0 {
+		return
+	}
+	now, err := s.time.now()
+	if err != nil {
+		s.log.Warn("no decisions", "reason", err)
+		s.refuse(fmt.Errorf("%w: %w", ErrUnavailable, err))
+		return
+	}
+	for len(s.backlog) > 0 && !s.full() && !s.pausing() && s.failed == nil {
+		c := s.backlog[0]
+		switch {
+		case c.pause != nil:
+			c.answers[0].Err = c.pause()
+			s.cache.clear()
+			c.answered()
+		case c.publish != nil:
+			s.publish(c, now)
+		default:
+			for ; s.next < len(c.requests) && !s.full() && s.failed == nil; s.next++ {
+				s.decide(c, s.next, now)
+			}
+			if s.next < len(c.requests) {
+				return
+			}
+		}
+		s.next = 0
+		s.backlog[0] = nil
+		s.backlog = s.backlog[1:]
+	}
+	if len(s.backlog) == 0 {
+		s.backlog = s.backlog[:0]
+	}
+}
+
+// decide carries out one request as far as the open commit.
+func (s *Shard) decide(c *call, index int, now time.Time) {
+	defer s.contain(c, index)
+	r := &c.requests[index]
+	if r.Key != "" && s.known(c, index) {
+		return
+	}
+	e, err := s.load(r.Account)
+	if err != nil {
+		s.fail(fmt.Errorf("load account %s: %w", r.Account, err))
+		s.reply(c, index, Answer{Err: s.failed})
+		return
+	}
+	account := e.account
+	var dues []rules.Due
+	if due := account.NextDue(); !due.IsZero() && !now.Before(due) {
+		account = account.Clone()
+		dues = rules.Settle(account, s.books, now)
+	}
+	var facts []credit.Fact
+	var refusal error
+	if r.Command != nil {
+		if reverse, ok := r.Command.(*rules.ReverseUsage); ok {
+			if err := s.recallReversed(account, reverse); err != nil {
+				s.reply(c, index, Answer{Err: err})
+				return
+			}
+		}
+		facts, refusal = r.Command.Decide(account, s.books, now)
+	}
+	if refusal != nil && len(facts) == 0 {
+		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
+		return
+	}
+	s.record(c, index, e, account, dues, facts, refusal, now)
+}
+
+// record puts what was decided into the open commit and folds it.
+func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, dues []rules.Due, facts []credit.Fact, refusal error, now time.Time) {
+	r := &c.requests[index]
+	o := s.open
+	undo := *o
+	written := 0
+	fits := true
+	add := func(entry credit.Entry) {
+		if !fits {
+			return
+		}
+		for i := range entry.Facts {
+			entry.Facts[i].ID = s.ids.next(now)
+		}
+		o.entries = append(o.entries, entry)
+		var err error
+		o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1])
+		written += len(entry.Facts)
+		o.events += uint32(len(entry.Facts))
+		fits = err == nil && len(o.body)-len(undo.body) <= maxEntry
+	}
+	for _, d := range dues {
+		add(credit.Entry{Account: r.Account, Key: d.Key, Recorded: now, Facts: d.Facts})
+	}
+	own := uint32(len(o.entries))
+	if len(facts) > 0 {
+		entry := credit.Entry{Account: r.Account, Actor: r.Actor, Recorded: now, Facts: facts}
+		if refusal == nil {
+			entry.Key, entry.Hash, entry.Source = r.Key, r.Hash, r.Source
+		}
+		add(entry)
+	}
+	if !fits {
+		s.encoder.Undo(written)
+		*o = undo
+		s.answerAfter(e.commit, c, index, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("this would write an entry of more than %d KiB; ask for less at once", maxEntry>>10)}})
+		return
+	}
+	if written == 0 {
+		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
+		return
+	}
+	for i := range facts {
+		account.Evolve(facts[i].Event, facts[i].At)
+	}
+	e.account = account
+	if e.commit != o {
+		e.commit = o
+		o.touched = append(o.touched, e)
+	}
+	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: own}, Facts: facts, Err: refusal}
+	if refusal != nil {
+		answer.Facts = nil
+	} else if r.Key != "" && len(facts) > 0 {
+		k := flightKey{r.Account, r.Key}
+		o.keys = append(o.keys, k)
+		o.offsets = append(o.offsets, own)
+		s.flights[k] = flight{commit: o, hash: r.Hash, answer: answer}
+	}
+	o.tickets = append(o.tickets, ticket{c, index, answer})
+}
+
+// known answers a request whose key was used before, and reports whether it was.
+func (s *Shard) known(c *call, index int) bool {
+	r := &c.requests[index]
+	if f, ok := s.flights[flightKey{r.Account, r.Key}]; ok {
+		answer := f.answer
+		answer.Replayed = true
+		if f.hash != r.Hash {
+			answer = Answer{Err: &Conflict{r.Key}}
+		}
+		s.answerAfter(f.commit, c, index, answer)
+		return true
+	}
+	k, ok, err := s.view.Lookup(r.Account, r.Key)
+	switch {
+	case err != nil:
+		s.fail(fmt.Errorf("look up key %s: %w", r.Key, err))
+		s.reply(c, index, Answer{Err: s.failed})
+	case !ok:
+		return false
+	case k.Hash != r.Hash:
+		s.reply(c, index, Answer{Err: &Conflict{r.Key}})
+	default:
+		s.reply(c, index, Answer{Replayed: true, Position: Position{s.cfg.Number, k.Sequence, k.Offset}, replay: &place{k.Sequence, k.Offset}})
+	}
+	return true
+}
+
+func (s *Shard) load(id string) (*cached, error) {
+	if e := s.cache.get(id); e != nil {
+		return e, nil
+	}
+	account, err := s.view.Load(id)
+	if err != nil {
+		return nil, err
+	}
+	e := &cached{account: account}
+	s.cache.put(id, e)
+	return e, nil
+}
+
+// recallReversed tells the account and the command how much of the use was reversed before.
+func (s *Shard) recallReversed(a *credit.Account, r *rules.ReverseUsage) error {
+	units, known := a.Reversed(r.Usage)
+	if !known {
+		var err error
+		if units, err = s.view.Reversed(a.ID(), r.Usage); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		a.SetReversed(r.Usage, units)
+	}
+	r.Already = units
+	return nil
+}
+
+// answerAfter answers once the commit that the answer rests on is applied; at once when there is none.
+func (s *Shard) answerAfter(on *commit, c *call, index int, answer Answer) {
+	if on == nil {
+		s.reply(c, index, answer)
+		return
+	}
+	on.tickets = append(on.tickets, ticket{c, index, answer})
+}
+
+func (s *Shard) reply(c *call, index int, answer Answer) {
+	c.answers[index] = answer
+	c.answered()
+}
+
+// publish puts a catalog in force.
+func (s *Shard) publish(c *call, now time.Time) {
+	entry := credit.Entry{Actor: c.publish.actor, Recorded: now, Facts: []credit.Fact{{ID: s.ids.next(now), At: now, Event: c.publish.event}}}
+	o := s.open
+	o.entries = append(o.entries, entry)
+	var err error
+	if o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1]); err != nil {
+		s.fail(fmt.Errorf("encode catalog: %w", err))
+		s.reply(c, 0, Answer{Err: s.failed})
+		return
+	}
+	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: uint32(len(o.entries) - 1)}, Facts: entry.Facts}
+	o.events++
+	s.books = s.books.With(now, c.publish.catalog)
+	o.books = s.books
+	o.tickets = append(o.tickets, ticket{c, 0, answer})
+}
+
+// send appends the open commit when the journal may take one more, and stages what it changes.
+func (s *Shard) send() {
+	o := s.open
+	if o.events == 0 || len(s.sent) >= s.cfg.InFlight {
+		return
+	}
+	o.body = s.encoder.Seal(o.body)
+	s.sequence++
+	o.sequence = s.sequence
+	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(ack{head, err}) }); err != nil {
+		s.fail(fmt.Errorf("append to the journal: %w", err))
+		return
+	}
+	s.sent = append(s.sent, o)
+	s.open = newCommit(o)
+	// Staged now, because from here on the accounts move on to what the next commit says.
+	o.stage = s.takeStage()
+	for _, e := range o.touched {
+		o.stage.Account(e.account)
+	}
+	for i, k := range o.keys {
+		o.stage.Key(k.account, k.key, s.flights[k].hash, o.sequence, o.offsets[i])
+	}
+	for i := range o.entries {
+		if published, ok := o.entries[i].Facts[0].Event.(*credit.CatalogPublished); ok {
+			o.stage.Catalog(published.Version, o.entries[i].Recorded, published.Source)
+		}
+	}
+}
+
+// takeStage returns an empty stage: as many are made as commits are under way at once.
+func (s *Shard) takeStage() *view.Stage {
+	if n := len(s.stages); n > 0 {
+		stage := s.stages[n-1]
+		s.stages = s.stages[:n-1]
+		return stage
+	}
+	return s.view.Stage()
+}
+
+// acknowledged applies the oldest commit that was sent, or gives up when the journal refused it.
+func (s *Shard) acknowledged(a *ack) {
+	if s.failed != nil || len(s.sent) == 0 {
+		return
+	}
+	if a.err != nil {
+		s.fail(fmt.Errorf("append to the journal: %w", a.err))
+		return
+	}
+	o := s.sent[0]
+	s.sent = append(s.sent[:0], s.sent[1:]...)
+	s.send()
+	if a.head.Sequence != o.sequence {
+		s.fail(fmt.Errorf("commit %d was acknowledged as %d", o.sequence, a.head.Sequence))
+		s.answerAll(o, s.failed)
+		return
+	}
+	o.head = a.head
+	if err := o.stage.Commit(a.head); err != nil {
+		s.fail(fmt.Errorf("apply commit %d to the view: %w", o.sequence, err))
+		s.answerAll(o, s.failed)
+		return
+	}
+	s.stages = append(s.stages, o.stage)
+	o.stage = nil
+	for _, e := range o.touched {
+		if e.commit == o {
+			e.commit = nil
+		}
+	}
+	for _, k := range o.keys {
+		delete(s.flights, k)
+	}
+	if o.books != nil {
+		s.shared.Store(o.books)
+	}
+	s.head.Store(a.head.Sequence)
+	s.answerAll(o, nil)
+	if s.cfg.Feed != nil {
+		s.cfg.Feed(o.head, o.entries, o.body)
+	}
+}
+
+func (s *Shard) answerAll(o *commit, err error) {
+	for i := range o.tickets {
+		t := &o.tickets[i]
+		if err != nil {
+			t.answer = Answer{Err: err}
+		} else if t.answer.Err == nil && t.answer.replay == nil {
+			t.answer.Position.Sequence = o.sequence
+		}
+		s.reply(t.call, t.index, t.answer)
+	}
+	o.tickets = nil
+}
+
+// fail stops the shard: the state in memory can no longer be trusted to be what the journal says. All
+// who wait get an unknown outcome; the shard writes again after a restart, which reads the journal.
+func (s *Shard) fail(reason error) {
+	if s.failed != nil {
+		return
+	}
+	s.failed = fmt.Errorf("%w: %w", ErrUnavailable, reason)
+	s.log.Error("the shard stopped writing", "reason", reason)
+	for _, o := range append(s.sent, s.open) {
+		s.answerAll(o, s.failed)
+	}
+	s.sent = nil
+	s.cache.clear()
+	clear(s.flights)
+	s.state.Store(&s.failed)
+}
+
+func (s *Shard) refuseWaiting() { s.refuse(s.failed) }
+
+// refuse answers everything that waits with a fault.
+func (s *Shard) refuse(reason error) {
+	for _, c := range s.backlog {
+		if c.requests == nil {
+			s.reply(c, 0, Answer{Err: reason})
+			continue
+		}
+		for ; s.next < len(c.requests); s.next++ {
+			s.reply(c, s.next, Answer{Err: reason})
+		}
+		s.next = 0
+	}
+	clear(s.backlog)
+	s.backlog = s.backlog[:0]
+}
+
+// close refuses what still comes in after the loop has ended.
+func (s *Shard) close(reason error) {
+	s.mu.Lock()
+	s.closed = true
+	s.backlog = append(append(s.backlog, s.queue...), s.low...)
+	s.queue, s.low = nil, nil
+	s.mu.Unlock()
+	s.refuse(reason)
+	for _, stage := range s.stages {
+		if err := stage.Close(); err != nil {
+			s.log.Warn("close a stage", "error", err)
+		}
+	}
+}
+
+// contain turns a panic of a rule or of the fold, which is a broken invariant, into a stopped shard: no
+// other tenant and no other shard is harmed, and nothing is built on a state that is not understood.
+func (s *Shard) contain(c *call, index int) {
+	if p := recover(); p != nil {
+		s.log.Error("a decision broke an invariant", "account", c.requests[index].Account, "panic", p, "stack", string(debug.Stack()))
+		s.fail(fmt.Errorf("a decision broke an invariant: %v", p))
+		s.reply(c, index, Answer{Err: s.failed})
+	}
+}

@@ -1,0 +1,368 @@
+package accounts
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+	view "creditstream/projections/accounts"
+	"creditstream/services/rules"
+)
+
+// Config is how one shard is run. The zero value of each number stands for its default.
+type Config struct {
+	Tenant string
+	Number int
+
+	Journal *journal.Journal
+	View    *view.View
+	Clock   Clock
+	Logger  *slog.Logger
+
+	// Feed gets each commit after it was applied and answered. It must not block and must not change
+	// what it gets.
+	Feed func(head journal.Head, entries []credit.Entry, body []byte)
+
+	// CommitTarget is the size in bytes at which a commit takes no further entry. Default 256 KiB.
+	CommitTarget int
+	// InFlight is how many commits may be on their way to the disk at once. Default 2.
+	InFlight int
+	// CachedAccounts is how many accounts stay in memory. Default 50,000.
+	CachedAccounts int
+	// QueueLimit is how many requests may wait; beyond it the shard is unavailable. Default 100,000.
+	QueueLimit int
+}
+
+func (c *Config) setDefaults() {
+	if c.CommitTarget == 0 {
+		c.CommitTarget = 256 << 10
+	}
+	if c.InFlight == 0 {
+		c.InFlight = 2
+	}
+	if c.CachedAccounts == 0 {
+		c.CachedAccounts = 50_000
+	}
+	if c.QueueLimit == 0 {
+		c.QueueLimit = 100_000
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+// Shard is the writer of one journal. Fields above mu belong to the loop's goroutine.
+type Shard struct {
+	cfg      Config
+	log      *slog.Logger
+	journal  *journal.Journal
+	view     *view.View
+	time     shardTime
+	books    *rules.Book
+	cache    *cache
+	encoder  credit.Encoder
+	ids      ids
+	flights  map[flightKey]flight
+	open     *commit
+	sent     []*commit
+	stages   []*view.Stage // empty ones
+	sequence uint64        // of the latest commit sent
+	backlog  []*call
+	next     int // index of the request of backlog[0] to decide next
+	failed   error
+
+	mu      sync.Mutex
+	queue   []*call
+	low     []*call
+	waiting int
+	acks    []ack
+	taken   []ack
+	closed  bool
+
+	wake    chan struct{}
+	stopped chan struct{}
+	cancel  context.CancelFunc
+	head    atomic.Uint64              // the latest sequence applied
+	shared  atomic.Pointer[rules.Book] // the catalogs as acknowledged
+	state   atomic.Pointer[error]      // why the shard stopped writing
+}
+
+type ack struct {
+	head journal.Head
+	err  error
+}
+
+// publication is a catalog on its way into the journal.
+type publication struct {
+	actor   string
+	event   *credit.CatalogPublished
+	catalog *rules.Catalog
+}
+
+// Start runs the loop of one shard. The view must stand at the journal's head (a runner brought it
+// there) and the journal must have been taken over. books are the catalogs that the view knows, and
+// latest is the recorded time of the latest entry.
+func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
+	cfg.setDefaults()
+	head := cfg.Journal.Head()
+	checkpoint, err := cfg.View.Checkpoint()
+	if err != nil {
+		return nil, fmt.Errorf("read the checkpoint of the accounts view of %s/%d: %w", cfg.Tenant, cfg.Number, err)
+	}
+	if checkpoint != head {
+		return nil, fmt.Errorf("the accounts view of %s/%d stands at %d and its journal at %d", cfg.Tenant, cfg.Number, checkpoint.Sequence, head.Sequence)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Shard{
+		cfg: cfg, log: cfg.Logger.With("tenant", cfg.Tenant, "shard", cfg.Number),
+		journal: cfg.Journal, view: cfg.View, time: shardTime{clock: cfg.Clock, last: latest}, books: books,
+		cache: newCache(cfg.CachedAccounts), encoder: credit.Encoder{Source: fmt.Sprintf("/creditstream/%s/%d", cfg.Tenant, cfg.Number)},
+		ids: newIDs(), flights: make(map[flightKey]flight), open: newCommit(nil), sequence: head.Sequence,
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
+	}
+	s.head.Store(head.Sequence)
+	s.shared.Store(books)
+	go s.run(ctx)
+	return s, nil
+}
+
+// Stop answers what is under way, refuses the rest and returns when the loop has ended.
+func (s *Shard) Stop() {
+	s.cancel()
+	<-s.stopped
+}
+
+// Failed is why the shard stopped writing, or nil.
+func (s *Shard) Failed() error {
+	if err := s.state.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Head is the sequence of the latest commit that was applied and may be read.
+func (s *Shard) Head() uint64 { return s.head.Load() }
+
+// Books are the tenant's catalogs as acknowledged.
+func (s *Shard) Books() *rules.Book { return s.shared.Load() }
+
+// View is the accounts view; it shows everything acknowledged and nothing in flight.
+func (s *Shard) View() *view.View { return s.view }
+
+// acked is called by the journal, in order.
+func (s *Shard) acked(a ack) {
+	s.mu.Lock()
+	s.acks = append(s.acks, a)
+	s.mu.Unlock()
+	s.nudge()
+}
+
+func (s *Shard) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// submit hands a call to the loop and waits for its answers. After an error the answers must not be
+// read: the outcome is unknown.
+func (s *Shard) submit(ctx context.Context, c *call) error {
+	n := max(len(c.requests), 1)
+	c.waiting.Store(int32(n))
+	s.mu.Lock()
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+		return fmt.Errorf("%w: the server is stopping", ErrUnavailable)
+	case s.waiting+n > s.cfg.QueueLimit && s.waiting > 0:
+		s.mu.Unlock()
+		return fmt.Errorf("%w: %d requests are waiting already; slow down", ErrUnavailable, s.waiting)
+	}
+	s.waiting += n
+	if c.sweep {
+		s.low = append(s.low, c)
+	} else {
+		s.queue = append(s.queue, c)
+	}
+	first := len(s.queue)+len(s.low) == 1
+	s.mu.Unlock()
+	if first {
+		s.nudge()
+	}
+	defer func() {
+		s.mu.Lock()
+		s.waiting -= n
+		s.mu.Unlock()
+	}()
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: gave up waiting: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// Do carries out one request. The answer's error, when it is not a *rules.Refusal or a *Conflict,
+// leaves the outcome unknown.
+func (s *Shard) Do(ctx context.Context, r Request) Answer {
+	c := calls.Get().(*call)
+	c.one[0] = r
+	c.requests, c.answers = c.one[:], c.oneReply[:]
+	if err := s.submit(ctx, c); err != nil {
+		return Answer{Err: err}
+	}
+	answer := c.answers[0]
+	c.one[0], c.oneReply[0], c.requests, c.answers = Request{}, Answer{}, nil, nil
+	calls.Put(c)
+	s.resolve(ctx, &answer)
+	return answer
+}
+
+// DoAll carries out many requests in order, each for itself: one that is refused does not stop the
+// others.
+func (s *Shard) DoAll(ctx context.Context, requests []Request) []Answer {
+	if len(requests) == 0 {
+		return nil
+	}
+	c := &call{requests: requests, answers: make([]Answer, len(requests)), done: make(chan struct{}, 1)}
+	if err := s.submit(ctx, c); err != nil {
+		unknown := make([]Answer, len(requests))
+		for i := range unknown {
+			unknown[i].Err = err
+		}
+		return unknown
+	}
+	for i := range c.answers {
+		s.resolve(ctx, &c.answers[i])
+	}
+	return c.answers
+}
+
+// resolve reads the original entry of a repeated request back from the journal.
+func (s *Shard) resolve(ctx context.Context, a *Answer) {
+	if a.replay == nil {
+		return
+	}
+	entry, err := s.Entry(ctx, a.replay.sequence, a.replay.offset)
+	if err != nil {
+		*a = Answer{Err: fmt.Errorf("%w: read the original answer: %w", ErrUnavailable, err)}
+		return
+	}
+	a.Facts, a.replay = entry.Facts, nil
+}
+
+// Entry reads the offset-th entry of a commit.
+func (s *Shard) Entry(ctx context.Context, sequence uint64, offset uint32) (credit.Entry, error) {
+	commit, err := s.journal.Get(ctx, sequence)
+	if err != nil {
+		return credit.Entry{}, err
+	}
+	entries, err := credit.DecodeCommit(commit.Body)
+	if err != nil {
+		return credit.Entry{}, fmt.Errorf("commit %d: %w", sequence, err)
+	}
+	if offset >= uint32(len(entries)) {
+		return credit.Entry{}, fmt.Errorf("commit %d has no entry at %d", sequence, offset)
+	}
+	return entries[offset], nil
+}
+
+// Used finds what a use was charged, by its key: for a reversal. ok is false when no use has the key.
+func (s *Shard) Used(ctx context.Context, account, key string) (used *credit.UsageRecorded, at time.Time, ok bool, err error) {
+	k, ok, err := s.view.Lookup(account, key)
+	if err != nil || !ok {
+		return nil, time.Time{}, false, err
+	}
+	entry, err := s.Entry(ctx, k.Sequence, k.Offset)
+	if err != nil {
+		return nil, time.Time{}, false, err
+	}
+	for i := range entry.Facts {
+		switch e := entry.Facts[i].Event.(type) {
+		case *credit.UsageRecorded:
+			return e, entry.Facts[i].At, true, nil
+		case *credit.HoldCaptured:
+			return &credit.UsageRecorded{Meter: e.Meter, Quantity: e.Quantity, Cost: e.Cost, Draws: append(append([]credit.Draw(nil), e.Draws...), e.Excess...), Debt: e.Debt, Unpaid: e.Unpaid, Carry: e.Carry, Remaining: e.Remaining, Catalog: e.Catalog}, entry.Facts[i].At, true, nil
+		}
+	}
+	return nil, time.Time{}, false, nil
+}
+
+// Publish puts a catalog in force and returns when its commit is acknowledged.
+func (s *Shard) Publish(ctx context.Context, c *rules.Catalog, changes []string, actor string) (Position, error) {
+	event := &credit.CatalogPublished{Version: c.Version, Source: string(c.Source), Changes: changes}
+	answer, err := s.alone(ctx, &call{publish: &publication{actor: actor, event: event, catalog: c}})
+	if err != nil {
+		return Position{}, err
+	}
+	return answer.Position, answer.Err
+}
+
+// Between runs f on the loop's goroutine while nothing is under way, and forgets the accounts in memory:
+// the place to switch a view.
+func (s *Shard) Between(ctx context.Context, f func() error) error {
+	answer, err := s.alone(ctx, &call{pause: f})
+	if err != nil {
+		return err
+	}
+	return answer.Err
+}
+
+func (s *Shard) alone(ctx context.Context, c *call) (Answer, error) {
+	c.answers, c.done = make([]Answer, 1), make(chan struct{}, 1)
+	if err := s.submit(ctx, c); err != nil {
+		return Answer{}, err
+	}
+	return c.answers[0], nil
+}
+
+// Sweep books what fell due before now for at most limit accounts, after everything that customers ask
+// for, and returns how many accounts it settled. It decides nothing: whoever touches an account
+// settles it first anyway.
+func (s *Shard) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
+	due, err := s.view.Due(now, limit)
+	if err != nil || len(due) == 0 {
+		return 0, err
+	}
+	requests := make([]Request, len(due))
+	for i, account := range due {
+		requests[i] = Request{Account: account}
+	}
+	c := &call{requests: requests, answers: make([]Answer, len(due)), done: make(chan struct{}, 1), sweep: true}
+	if err := s.submit(ctx, c); err != nil {
+		return 0, err
+	}
+	var faults []error
+	for i := range c.answers {
+		faults = append(faults, c.answers[i].Err)
+	}
+	return len(due), errors.Join(faults...)
+}
+
+// ids makes UUIDs of version 7 (RFC 9562 §5.7): milliseconds, then a counter, then what is this
+// process's own.
+type ids struct {
+	counter uint64 // 42 bits are used
+	process uint32
+}
+
+func newIDs() ids { return ids{counter: rand.Uint64() >> 24, process: rand.Uint32()} }
+
+func (g *ids) next(now time.Time) (id uuid.UUID) {
+	g.counter++
+	c := g.counter
+	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|0x7000|(c>>30)&0xfff)
+	binary.BigEndian.PutUint32(id[8:12], 0x80000000|uint32(c)&0x3fffffff)
+	binary.BigEndian.PutUint32(id[12:], g.process)
+	return id
+}
