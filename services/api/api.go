@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"creditstream/services/accounts"
+	"creditstream/services/credentials"
+)
+
+// Config is what the doors need. Zero numbers stand for their defaults.
+type Config struct {
+	Accounts    *accounts.Service
+	Credentials *credentials.Store
+	Logger      *slog.Logger
+
+	// Dev makes a request without a key the operator's, when it comes from this machine and not from
+	// another site's page in a browser.
+	Dev bool
+	// AllowSandbox lets sandbox payments be settled by hand outside Dev, too.
+	AllowSandbox bool
+	// TestClock is the clock that POST /v1/admin/test-clock moves; nil when time is real.
+	TestClock *accounts.TestClock
+	// AddTenant makes a tenant; it returns when the tenant can be asked.
+	AddTenant func(ctx context.Context, name string, shards int) error
+
+	// RatePerKey is how many requests per second one key may make in the long run. Default 5,000.
+	RatePerKey int
+	// AnswerWithin bounds how long a request waits for the journal; then it is unavailable and its
+	// outcome unknown. Default 10 s.
+	AnswerWithin time.Duration
+}
+
+// API is the doors of one server.
+type API struct {
+	cfg     Config
+	log     *slog.Logger
+	limits  limits
+	metrics *metrics
+	handler http.Handler
+}
+
+// New returns the doors; nothing listens yet.
+func New(cfg Config) *API {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.RatePerKey == 0 {
+		cfg.RatePerKey = 5000
+	}
+	if cfg.AnswerWithin == 0 {
+		cfg.AnswerWithin = 10 * time.Second
+	}
+	a := &API{cfg: cfg, log: cfg.Logger, metrics: newMetrics()}
+	a.limits.perSecond = cfg.RatePerKey
+	a.handler = a.mux()
+	return a
+}
+
+// Handler serves everything of API.md under its own paths.
+func (a *API) Handler() http.Handler { return a.handler }
+
+// Server returns a server for the handler whose timeouts a slow client cannot stretch. Streams lift the
+// write timeout for themselves.
+func Server(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
+
+// serve takes a request through the checks in the order of API.md: key, tenant, and then the handler's
+// own, body first.
+func (a *API) serve(rt *route) http.Handler {
+	counted := a.metrics.of(rt.id)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
+		ctx, cancel := r.Context(), func() {}
+		if !rt.stream {
+			ctx, cancel = context.WithTimeout(ctx, a.cfg.AnswerWithin)
+		}
+		c := &call{API: a, ctx: ctx, w: w, r: r, route: rt}
+		defer cancel()
+		defer c.release()
+		reply, err := c.carryOut()
+		if err != nil {
+			reply = problemReply(c, err)
+		}
+		status := c.write(reply)
+		counted.observe(status, time.Since(started))
+	})
+}
+
+// carryOut runs the checks and the handler. A panic is a broken invariant: the outcome is unknown.
+func (c *call) carryOut() (answer reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			answer, err = reply{}, c.panicked(p)
+		}
+	}()
+	if err := c.authenticate(); err != nil {
+		return reply{}, err
+	}
+	if err := c.authorize(); err != nil {
+		return reply{}, err
+	}
+	if err := c.readKey(); err != nil {
+		return reply{}, err
+	}
+	if err := c.findTenant(); err != nil {
+		return reply{}, err
+	}
+	return c.route.handle(c)
+}

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"creditstream/services/credentials"
+	"creditstream/services/rules"
+)
+
+// Paths of a tenant and of one of its accounts. Segments are percent-encoded.
+const (
+	tenantPath  = "/v1/tenants/{tenant}"
+	accountPath = tenantPath + "/accounts/{account}"
+)
+
+// keyUse says what an endpoint does with an Idempotency-Key.
+type keyUse int
+
+const (
+	keyNone     keyUse = iota // the header means nothing here
+	keyOptional               // repeating is harmless; a key that is given counts
+	keyRequired
+)
+
+// route is one endpoint: everything that the door and the document need to know of it.
+type route struct {
+	id      string // the operation's name in the document, the metrics and the log
+	method  string
+	path    string
+	scope   credentials.Scope // open asks for no key
+	person  bool              // the key has to be a person's
+	key     keyUse
+	stream  bool // answers for as long as the client listens
+	summary string
+	detail  string
+	query   []param
+	request any // a value of the body's type, nil for none
+	answer  any // a value of the answer's type, nil for none
+	status  int // of success; 0 is 200
+	codes   []rules.Code
+	handle  func(*call) (reply, error)
+}
+
+// param is a parameter of the query.
+type param struct{ name, kind, detail string }
+
+func (rt *route) ofTenant() bool  { return strings.HasPrefix(rt.path, tenantPath) }
+func (rt *route) ofAccount() bool { return strings.Contains(rt.path, "{account}") }
+
+// routes is the table of everything that can be asked for over HTTP.
+func (a *API) routes() []route {
+	return slices.Concat(
+		usageRoutes(),
+	)
+}
+
+// mux puts the table behind one handler. What is not in it is a problem, too.
+func (a *API) mux() http.Handler {
+	mux := http.NewServeMux()
+	methods := make(map[string][]string)
+	for _, rt := range a.routes() {
+		mux.Handle(rt.method+" "+rt.path, a.serve(&rt))
+		methods[rt.path] = append(methods[rt.path], rt.method)
+	}
+	for path, allowed := range methods {
+		mux.Handle(path, a.serve(wrongMethod(allowed)))
+	}
+	mux.Handle("/", a.serve(&route{id: "unknownPath", handle: func(c *call) (reply, error) {
+		return reply{}, &rules.Refusal{Code: codeNotFound, Detail: "nothing is at this path; /docs lists what is"}
+	}}))
+	return mux
+}
+
+func wrongMethod(allowed []string) *route {
+	slices.Sort(allowed)
+	list := strings.Join(allowed, ", ")
+	return &route{id: "wrongMethod", handle: func(c *call) (reply, error) {
+		c.w.Header().Set("Allow", list)
+		return reply{}, &rules.Refusal{Code: codeMethodNotAllowed, Detail: "allowed here: " + list}
+	}}
+}
