@@ -49,6 +49,9 @@ type Node struct {
 	store    *projections.Store
 	accounts *accounts.Service
 
+	closing sync.Once
+	closed  error
+
 	mu       sync.Mutex
 	journals map[journal.Name]*journal.Journal
 }
@@ -88,7 +91,10 @@ func (n *Node) start(ctx context.Context) (err error) {
 	}
 	n.accounts = accounts.NewService(n.clock())
 	// What a killed process left in the page cache is synced once, before anything of it is answered.
-	return bus.SyncDir(ctx, n.bus.StoreDir())
+	if err := bus.SyncDir(ctx, n.bus.StoreDir()); err != nil {
+		return err
+	}
+	return n.openTenants(ctx)
 }
 
 func (n *Node) clock() accounts.Clock {
@@ -108,8 +114,13 @@ func (n *Node) Journal(tenant string, shard int) *journal.Journal {
 	return n.journals[journal.Name{Tenant: tenant, Shard: shard}]
 }
 
-// Close answers what is under way, refuses the rest, and closes everything.
+// Close answers what is under way, refuses the rest, and closes everything. Closing again does nothing.
 func (n *Node) Close() error {
+	n.closing.Do(func() { n.closed = n.close() })
+	return n.closed
+}
+
+func (n *Node) close() error {
 	var faults []error
 	if n.accounts != nil {
 		n.accounts.Stop()

@@ -3,7 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
@@ -11,6 +15,32 @@ import (
 	"creditstream/services/accounts"
 	"creditstream/services/rules"
 )
+
+// openTenants serves every tenant that has a journal here.
+func (n *Node) openTenants(ctx context.Context) error {
+	js, err := jetstream.New(n.services)
+	if err != nil {
+		return err
+	}
+	names := js.StreamNames(ctx)
+	var tenants []string
+	for stream := range names.Name() {
+		rest, ok := strings.CutPrefix(stream, "JOURNAL_")
+		if tenant, first := strings.CutSuffix(rest, "_0"); ok && first {
+			tenants = append(tenants, tenant)
+		}
+	}
+	if err := names.Err(); err != nil {
+		return fmt.Errorf("list the journals: %w", err)
+	}
+	slices.Sort(tenants)
+	for _, tenant := range tenants {
+		if err := n.AddTenant(ctx, tenant, 0); err != nil {
+			return fmt.Errorf("open tenant %s: %w", tenant, err)
+		}
+	}
+	return nil
+}
 
 // AddTenant opens a tenant's journals, or creates them with that many shards, and serves it.
 func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
