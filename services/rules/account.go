@@ -255,7 +255,7 @@ func (c PutAccount) plan(a *credit.Account, catalog *Catalog, now time.Time) (cr
 		return &credit.PlanChangeScheduled{Plan: pending.Plan, Due: pending.Due, Cancelled: true}, nil
 	case c.atOnce(a, catalog):
 		if catalog == nil {
-			catalog = &Catalog{LateWindow: defaultWindow}
+			catalog = &Catalog{LateWindow: defaultLateWindow}
 		}
 		return planChange(a, catalog, c.Plan.Value, now), nil
 	case pending != nil && pending.Plan == c.Plan.Value:

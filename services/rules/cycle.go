@@ -83,19 +83,41 @@ func renewal(a *credit.Account, b *Book) *credit.CycleRenewed {
 		e.Cycle.To = Boundary(a.Anchor(), e.Cycle.Step+1, location(e.Timezone, c), plan.WholeDay).UTC()
 	}
 	if c == nil {
-		c = &Catalog{LateWindow: defaultWindow}
+		c = &Catalog{LateWindow: defaultLateWindow}
 	}
 	e.Catalog, e.Forget = c.Version, at.Add(-c.LateWindow)
 	lots := 0
 	for _, p := range a.Pools() {
 		lots = endPool(a, p, c, e, lots)
 	}
+	e.Expired = append(e.Expired, emptied(a, e)...)
 	e.Granted = allowances(a, plan, c, e.Cycle, location(e.Timezone, c), at, lots)
 	return e
 }
 
-// defaultWindow is the late window of a tenant that has no catalog.
-const defaultWindow = 35 * day
+// emptied are the allowances that a change of plan ends ahead of their time though nothing of them
+// remains: what was held or spent must not come back to them.
+func emptied(a *credit.Account, e *credit.CycleRenewed) []credit.Ended {
+	if e.Plan == a.Plan() {
+		return nil
+	}
+	var all []credit.Ended
+	for _, l := range a.Lots() {
+		if l.Kind == credit.KindAllowance && !l.Ended && l.Remaining == 0 && (l.Ends.IsZero() || l.Ends.After(e.Cycle.From)) {
+			all = append(all, ended(l, 0, nil))
+		}
+	}
+	return all
+}
+
+// ended states what a lot loses; gone are draws of the same decision on it.
+func ended(l *credit.Lot, amount credit.Amount, gone []credit.Draw) credit.Ended {
+	e := credit.Ended{Lot: l.ID, Pool: l.Pool, Unit: l.Unit, Amount: amount}
+	if amount > 0 {
+		e.Revenue = revenue(l, amount, gone)
+	}
+	return e
+}
 
 // endPool states what the lots of one pool lose at the boundary. What is paid or granted later rolls
 // over first: it is burnt last. Allowances of a plan that ends here end with it.
@@ -127,7 +149,7 @@ func endPool(a *credit.Account, p *credit.Pool, c *Catalog, e *credit.CycleRenew
 			lots++
 		}
 		if rest > 0 {
-			e.Expired = append(e.Expired, credit.Ended{Lot: l.ID, Pool: l.Pool, Unit: l.Unit, Amount: rest, Revenue: revenue(l, rest, gone)})
+			e.Expired = append(e.Expired, ended(l, rest, gone))
 		}
 	}
 	return lots
@@ -190,11 +212,9 @@ func planChange(a *credit.Account, c *Catalog, id string, now time.Time) *credit
 	if e.Cycle.Number != cycle.Number {
 		e.Forget = now.Add(-c.LateWindow)
 	}
-	for _, p := range a.Pools() {
-		for _, l := range p.Live() {
-			if l.Kind == credit.KindAllowance {
-				e.Expired = append(e.Expired, credit.Ended{Lot: l.ID, Pool: l.Pool, Unit: l.Unit, Amount: l.Remaining, Revenue: revenue(l, l.Remaining, nil)})
-			}
+	for _, l := range a.Lots() {
+		if l.Kind == credit.KindAllowance && !l.Ended {
+			e.Expired = append(e.Expired, ended(l, l.Remaining, nil))
 		}
 	}
 	e.Granted = allowances(a, plan, c, e.Cycle, loc, now, 0)

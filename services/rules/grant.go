@@ -121,7 +121,7 @@ func (c RevokeLot) Decide(a *credit.Account, _ *Book, now time.Time) ([]credit.F
 	case !a.Exists():
 		return nil, unknownAccount(a)
 	case !a.LotKnown(c.Lot):
-		return nil, &Refusal{Code: CodeUnknownLot, Field: "lot", Detail: fmt.Sprintf("there is no lot %.64q", c.Lot)}
+		return nil, &Refusal{Code: CodeUnknownLot, Detail: fmt.Sprintf("there is no lot %.64q", c.Lot)}
 	case a.Closed():
 		return nil, accountClosed(a)
 	}

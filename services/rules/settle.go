@@ -34,9 +34,7 @@ func settleAt(a *credit.Account, b *Book, at time.Time, all []Due) []Due {
 	boundary := !a.Cycle().To.After(at)
 	if !boundary {
 		for _, l := range endingAt(a, at) {
-			all = append(all, book(a, at, "expiry/"+l.ID, &credit.CreditExpired{Ended: credit.Ended{
-				Lot: l.ID, Pool: l.Pool, Unit: l.Unit, Amount: l.Remaining, Revenue: revenue(l, l.Remaining, nil),
-			}}))
+			all = append(all, book(a, at, "expiry/"+l.ID, &credit.CreditExpired{Ended: ended(l, l.Remaining, nil)}))
 		}
 	}
 	for _, h := range lapsingAt(a, at) {

@@ -156,7 +156,7 @@ func notInPlan(a *credit.Account, catalog, rules *Catalog, meter string) *Refusa
 	if rules.Usable(planOf(rules, a.Plan()), meter) {
 		return nil
 	}
-	r := &Refusal{Code: CodeMeterNotInPlan, BlockedBy: BlockedByPlan, Field: "meter"}
+	r := &Refusal{Code: CodeMeterNotInPlan, BlockedBy: BlockedByPlan}
 	if a.Plan() == "" {
 		r.Detail = fmt.Sprintf("%s needs a plan", meter)
 	} else {
