@@ -12,6 +12,7 @@ import (
 const (
 	serviceLogin = "creditstream-service"
 	writerLogin  = "creditstream-writer"
+	doorLogin    = "creditstream-door"
 )
 
 // logins decides which account a connecting client is a member of.
@@ -30,7 +31,7 @@ func (l logins) Check(client server.ClientAuthentication) bool {
 		token = opts.Token
 	}
 	switch {
-	case user == serviceLogin || user == writerLogin:
+	case user == serviceLogin || user == writerLogin || user == doorLogin:
 		return l.checkOwn(client, user, token)
 	case user == "" && token == "":
 		return l.checkOperator(client)
@@ -43,15 +44,20 @@ func (l logins) checkOwn(client server.ClientAuthentication, user, token string)
 	if subtle.ConstantTimeCompare([]byte(token), []byte(l.server.secret)) != 1 {
 		return false
 	}
-	var permissions *server.Permissions
-	if user == serviceLogin {
-		permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"journal.>"}}}
+	own := &server.User{Username: user}
+	name := InternalAccount
+	switch user {
+	case serviceLogin:
+		own.Permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"journal.>"}}}
+	case doorLogin:
+		name = OperatorAccount
 	}
-	account, err := l.server.nats.LookupAccount(InternalAccount)
+	account, err := l.server.nats.LookupAccount(name)
 	if err != nil {
 		return false
 	}
-	client.RegisterUser(&server.User{Username: user, Account: account, Permissions: permissions})
+	own.Account = account
+	client.RegisterUser(own)
 	return true
 }
 
@@ -63,7 +69,7 @@ func (l logins) checkOperator(client server.ClientAuthentication) bool {
 	if err != nil {
 		return false
 	}
-	client.RegisterUser(&server.User{Username: "operator", Account: account})
+	client.RegisterUser(&server.User{Username: "operator", Account: account, Permissions: operatorPermissions()})
 	return true
 }
 

@@ -65,12 +65,12 @@ type Config struct {
 type Server struct {
 	nats     *server.Server
 	internal *server.Account
-	operator *server.Account
 	log      *slog.Logger
 	secret   string
 	unlock   func() error
 	addr     string
 	storeDir string
+	doors    []*nats.Conn // see operator.go
 
 	mu      sync.Mutex
 	tenants map[string]*server.Account
@@ -123,6 +123,11 @@ func (s *Server) start(ctx context.Context, cfg Config) error {
 	if err := s.openAccounts(); err != nil {
 		return err
 	}
+	if cfg.DevTenantless {
+		if err := s.openOperator(); err != nil {
+			return err
+		}
+	}
 	if cfg.Listen != "" {
 		s.addr = s.nats.ClientURL()
 	}
@@ -146,7 +151,6 @@ func (s *Server) options(cfg Config) (*server.Options, error) {
 		SystemAccount:          systemAccount,
 		Accounts: []*server.Account{
 			server.NewAccount(InternalAccount),
-			server.NewAccount(OperatorAccount),
 			server.NewAccount(systemAccount),
 		},
 		CustomClientAuthentication: logins{server: s, authenticate: cfg.Authenticate, tenantless: cfg.DevTenantless},
@@ -196,6 +200,9 @@ func (s *Server) StoreDir() string { return s.storeDir }
 // Shutdown stops the server, waits until its files are closed and gives back
 // the lock. A second call does nothing.
 func (s *Server) Shutdown() {
+	for _, door := range s.doors {
+		door.Close()
+	}
 	if s.nats != nil {
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()

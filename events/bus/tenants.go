@@ -13,19 +13,9 @@ var tenantName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
 const pullSubject = "$JS.API.CONSUMER.MSG.NEXT."
 
-// exports are the subjects of the internal account that another account may be
-// given. The answer to a pull is a stream of messages, to all others it is one.
-var exports = []struct {
-	subject string
-	answer  server.ServiceRespType
-}{
-	{"credits.>", server.Singleton},
-	{"intake.>", server.Singleton},
-	{pullSubject + ">", server.Streamed},
-}
-
-// openAccounts gives the internal account its streams and offers its services.
-// It is the only place that decides what can be imported at all.
+// openAccounts gives the internal account its streams and exports what another
+// account may import. An export gives nobody anything: accounts are made here
+// only, and so are their imports.
 func (s *Server) openAccounts() error {
 	var err error
 	if s.internal, err = s.nats.LookupAccount(InternalAccount); err != nil {
@@ -34,9 +24,14 @@ func (s *Server) openAccounts() error {
 	if err := s.internal.EnableJetStream(nil, nil); err != nil {
 		return fmt.Errorf("recover the streams: %w", err)
 	}
-	for _, export := range exports {
-		if err := s.internal.AddServiceExportWithResponse(export.subject, export.answer, nil); err != nil {
-			return fmt.Errorf("export %s: %w", export.subject, err)
+	for _, subject := range operatorImports {
+		// A pull is answered by a stream of messages, everything else by one.
+		answer := server.Singleton
+		if subject == pullSubject+">" {
+			answer = server.Streamed
+		}
+		if err := s.internal.AddServiceExportWithResponse(subject, answer, nil); err != nil {
+			return fmt.Errorf("export %s: %w", subject, err)
 		}
 	}
 	return nil

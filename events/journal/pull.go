@@ -38,6 +38,7 @@ type puller struct {
 	inbox    string
 	msgs     chan *nats.Msg
 	sub      *nats.Subscription
+	broken   chan nats.Status // gets one when the connection was lost
 	asked    int // commits that were asked for and not yet delivered
 }
 
@@ -131,9 +132,11 @@ func (j *Journal) openPuller(ctx context.Context, from uint64) (*puller, error) 
 		consumer: consumer.CachedInfo().Name,
 		inbox:    j.nc.NewInbox(),
 		// Two pulls, and what the server may have to say about them.
-		msgs: make(chan *nats.Msg, 2*pullCommits+64),
+		msgs:   make(chan *nats.Msg, 2*pullCommits+64),
+		broken: j.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED),
 	}
 	if p.sub, err = j.nc.ChanSubscribe(p.inbox, p.msgs); err != nil {
+		j.nc.RemoveStatusListener(p.broken)
 		return nil, fmt.Errorf("subscribe to the consumer: %w", err)
 	}
 	return p, nil
@@ -141,6 +144,7 @@ func (j *Journal) openPuller(ctx context.Context, from uint64) (*puller, error) 
 
 // close leaves nothing behind. The consumer would go by itself in a minute.
 func (p *puller) close() {
+	p.j.nc.RemoveStatusListener(p.broken)
 	_ = p.sub.Unsubscribe()
 	_ = p.j.nc.Publish("$JS.API.CONSUMER.DELETE."+p.j.cfg.Name.Stream()+"."+p.consumer, nil)
 }
@@ -169,6 +173,8 @@ func (p *puller) next(ctx context.Context, timer *time.Timer) (delivery, error) 
 			return parseDelivery(msg)
 		case <-ctx.Done():
 			return delivery{}, ctx.Err()
+		case <-p.broken:
+			return delivery{}, fmt.Errorf("%w: the connection was lost", errPullLost)
 		case <-timer.C:
 			return delivery{}, fmt.Errorf("%w: no answer to a pull", errPullLost)
 		}

@@ -1,0 +1,23 @@
+package bus
+
+import "testing"
+
+func TestVersionsAreCompared(t *testing.T) {
+	for _, test := range []struct {
+		version, than string
+		want          bool
+	}{
+		{"2.15.2", "2.15.0", false},
+		{"2.15.0", "2.15.0", false},
+		{"2.14.9", "2.15.0", true},
+		{"2.9.25", "2.15.0", true},
+		{"3.0.0", "2.15.0", false},
+		{"2.16.0-RC.1", "2.15.0", false},
+		{"", "2.15.0", true},
+		{"unknown", "2.15.0", true},
+	} {
+		if got := older(test.version, test.than); got != test.want {
+			t.Errorf("%q is older than %s: %v", test.version, test.than, got)
+		}
+	}
+}
