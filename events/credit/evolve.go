@@ -83,6 +83,7 @@ func (a *Account) Evolve(e Event, at time.Time) {
 		a.setStatus(a.purchase(e.Purchase), Expired, "")
 	case *PurchaseRefunded:
 		a.revoke(e.Lot, e.Amount, at)
+		a.recognise(Draw{Lot: e.Lot, Revenue: e.Money.Minor})
 		a.setStatus(a.purchase(e.Purchase), e.Status, e.Reason)
 	case *BalanceLow:
 		a.low = e.Threshold

@@ -22,7 +22,7 @@ type Lot struct {
 	EndedCycle uint32    // the cycle that its breakage belongs to
 	Warned     bool      // its end was announced
 	Price      Money     // net revenue of the whole lot
-	Recognised int64     // revenue recognised so far or handed on by rollover, minor units
+	Recognised int64     // revenue recognised so far, handed on by rollover or paid back, minor units
 	Cycles     uint32    // how many boundaries its credits have crossed by rollover
 	dirty      bool
 }

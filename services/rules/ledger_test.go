@@ -193,6 +193,8 @@ func (l *ledger) closes(where string) {
 			l.t.Errorf("%s: lot %+v cannot be", where, *lot)
 		}
 	}
+	l.usedAddsUp(where)
+	l.revenueAddsUp(where)
 	back := restore(l.t, l.stored)
 	for _, pair := range [][2]any{
 		{back.Lots(), l.account.Lots()}, {back.Holds(), l.account.Holds()}, {back.Purchases(), l.account.Purchases()},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"creditstream/events/credit"
@@ -24,15 +25,19 @@ type RequestPurchase struct {
 // Decide states PurchaseRequested, or refuses in the order unknown pack, closed, plan, payment
 // method, code.
 func (c RequestPurchase) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, error) {
+	metadata, r := merged(nil, c.Metadata)
+	if r == nil {
+		r = c.badRequest(a)
+	}
+	if r != nil {
+		return nil, r
+	}
 	if !a.Exists() {
 		return nil, unknownAccount(a)
 	}
 	catalog := b.At(now)
 	if catalog == nil {
-		return nil, &Refusal{Code: CodeUnknownPack, Detail: "nothing is for sale: no catalog is published"}
-	}
-	if r := c.badRequest(a); r != nil {
-		return nil, r
+		return nil, unknownPack(c.Pack)
 	}
 	pack := catalog.Packs[c.Pack]
 	if pack == nil && c.Pack != "" && len(catalog.Packs) > 0 {
@@ -60,15 +65,17 @@ func (c RequestPurchase) Decide(a *credit.Account, b *Book, now time.Time) ([]cr
 	return []credit.Fact{{At: now, Event: &credit.PurchaseRequested{
 		Purchase: c.Purchase, Pack: c.Pack, Pool: offer.pool, Credits: offer.credits, Price: offer.price,
 		Provider: c.Provider, PaysUntil: now.Add(offer.paysWithin), Catalog: catalog.Version,
-		Approved: c.Approved, Metadata: c.Metadata,
+		Approved: c.Approved, Metadata: metadata,
 	}}}, nil
 }
 
 func (c RequestPurchase) badRequest(a *credit.Account) *Refusal {
 	topUp := !c.TopUp.IsZero()
 	switch {
-	case c.Purchase == "":
-		return invalid("purchase", "a purchase needs an id")
+	case c.Purchase == "" || len(c.Purchase) > maxText || len(c.Provider) > maxText:
+		return invalid("purchase", fmt.Sprintf("a purchase needs an id and a provider of at most %d bytes", maxText))
+	case c.TopUp.Minor < 0:
+		return invalid("topup.amount", "must be more than 0")
 	case a.Purchase(c.Purchase) != nil:
 		return invalid("purchase", fmt.Sprintf("there is a purchase %q already", c.Purchase))
 	case c.Pack == "" && !topUp:
@@ -190,7 +197,7 @@ func (c UpdatePurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]cre
 	if p.Status == c.Status && p.Reason == c.Reason && (c.Reference == "" || p.Reference == c.Reference) {
 		return nil, nil
 	}
-	return []credit.Fact{{At: now, Event: &credit.PurchaseUpdated{Purchase: p.ID, Status: c.Status, Reason: c.Reason, Reference: c.Reference}}}, nil
+	return []credit.Fact{{At: now, Event: &credit.PurchaseUpdated{Purchase: p.ID, Status: c.Status, Reason: cut(c.Reason), Reference: cut(c.Reference)}}}, nil
 }
 
 // FailPurchase is the provider's word that the payment failed.
@@ -206,7 +213,7 @@ func (c FailPurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]credi
 	if !p.Pays() && p.Status != credit.Processing {
 		return nil, nil
 	}
-	return []credit.Fact{{At: now, Event: &credit.PurchaseFailed{Purchase: p.ID, Reason: c.Reason}}}, nil
+	return []credit.Fact{{At: now, Event: &credit.PurchaseFailed{Purchase: p.ID, Reason: cut(c.Reason)}}}, nil
 }
 
 // ConfirmPayment is the provider's word that a purchase was paid. Paid is what was paid; PaidAt is the
@@ -230,7 +237,7 @@ func (c ConfirmPayment) Decide(a *credit.Account, b *Book, now time.Time) ([]cre
 		return nil, nil
 	}
 	if c.Paid != p.Price {
-		mismatch := credit.Fact{At: now, Event: &credit.PaymentMismatched{Purchase: p.ID, Paid: c.Paid, Reference: c.Reference}}
+		mismatch := credit.Fact{At: now, Event: &credit.PaymentMismatched{Purchase: p.ID, Paid: c.Paid, Reference: cut(c.Reference)}}
 		return []credit.Fact{mismatch}, &Refusal{Code: CodePaymentMismatch, Field: "paid", Detail: fmt.Sprintf(
 			"%s %s was paid, the price is %s %s: nothing was credited", FormatMoney(c.Paid), c.Paid.Currency, FormatMoney(p.Price), p.Price.Currency)}
 	}
@@ -245,15 +252,18 @@ func (c ConfirmPayment) Decide(a *credit.Account, b *Book, now time.Time) ([]cre
 	if err != nil {
 		return nil, err
 	}
-	purchased := credit.Fact{At: now, Event: &credit.CreditPurchased{
+	purchased := &credit.CreditPurchased{
 		Grant: credit.Grant{
 			Lot: a.NextLot(0), Pool: p.Pool, Amount: p.Credits, Starts: now, Ends: ends,
 			Kind: credit.KindPurchase, Paid: true, Price: p.Price,
 		},
-		Purchase: p.ID, PaidAt: c.PaidAt, Reference: c.Reference, InvoiceRef: c.InvoiceRef, ReceiptURL: c.ReceiptURL,
+		Purchase: p.ID, Reference: cut(c.Reference), InvoiceRef: cut(c.InvoiceRef), ReceiptURL: cut(c.ReceiptURL),
 		Catalog: catalog.Version,
-	}}
-	return withRepayment(a, catalog, now, purchased), nil
+	}
+	if inRange(c.PaidAt) {
+		purchased.PaidAt = c.PaidAt.UTC()
+	}
+	return withRepayment(a, catalog, now, credit.Fact{At: now, Event: purchased}), nil
 }
 
 // poolAtConfirmation finds the pool in the catalog in force, whose expiry rule counts, or in the one of
@@ -277,6 +287,9 @@ type RefundPurchase struct {
 // its hold can still be captured. A second refund states nothing; a chargeback of what never gave
 // credits only marks the purchase.
 func (c RefundPurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]credit.Fact, error) {
+	if len(c.Reason) > maxText {
+		return nil, invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
+	}
 	p, r := purchaseOf(a, c.Purchase)
 	if r != nil {
 		return nil, r
@@ -312,6 +325,14 @@ func (c RefundPurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]cre
 func takenBack(a *credit.Account, p *credit.Purchase) bool {
 	l := a.Lot(p.Lot)
 	return l == nil || l.Ended
+}
+
+// cut shortens a provider's text to what may be kept: a payment is not refused for a long receipt.
+func cut(text string) string {
+	if len(text) > maxText {
+		return strings.ToValidUTF8(text[:maxText], "")
+	}
+	return text
 }
 
 func purchaseOf(a *credit.Account, id string) (*credit.Purchase, *Refusal) {
