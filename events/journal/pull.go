@@ -39,7 +39,7 @@ type puller struct {
 	msgs     chan *nats.Msg
 	sub      *nats.Subscription
 	broken   chan nats.Status // gets one when the connection was lost
-	asked    int // commits that were asked for and not yet delivered
+	asked    int              // commits that were asked for and not yet delivered
 }
 
 // errPullLost means that a new consumer is needed: the old one went with its
