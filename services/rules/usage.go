@@ -103,7 +103,7 @@ func (c Use) instant(now time.Time) (time.Time, *Refusal) {
 // are those of the catalog in force at the time of the use.
 func (c Use) admit(a *credit.Account, catalog, then *Catalog, at, now time.Time) *Refusal {
 	if at.Before(now.Add(-catalog.LateWindow)) {
-		return &Refusal{Code: CodeLateEvent, Field: "time", Detail: fmt.Sprintf("happened more than %s ago", catalog.LateWindow)}
+		return &Refusal{Code: CodeLateEvent, Field: "time", Detail: fmt.Sprintf("happened more than %s ago", inDays(catalog.LateWindow))}
 	}
 	rules := then
 	if then.PlanOf(a.Plan()) == nil {
@@ -122,8 +122,9 @@ func (c Use) unpaid(a *credit.Account, plan *Plan, m *Meter, e *credit.UsageReco
 	return []credit.Fact{{At: at, Event: e}}, nil
 }
 
+// deny refuses, on record where the tenant wants it. Usage that comes too late is bad input and no denial.
 func (c Use) deny(catalog *Catalog, r *Refusal, now time.Time) ([]credit.Fact, error) {
-	if !catalog.Denials {
+	if !catalog.Denials || r.Code == CodeLateEvent {
 		return nil, r
 	}
 	return []credit.Fact{{At: now, Event: &credit.UsageDenied{
@@ -221,4 +222,11 @@ func underWay(a *credit.Account) string {
 		}
 	}
 	return ""
+}
+
+func inDays(d time.Duration) string {
+	if d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
 }
