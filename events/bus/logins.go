@@ -17,9 +17,8 @@ const (
 
 // logins decides which account a connecting client is a member of.
 type logins struct {
-	server       *Server
-	authenticate func(user, token string) (tenant string, ok bool)
-	tenantless   bool
+	server     *Server
+	tenantless bool
 }
 
 // Check is called by the server once per connection, before anything else of
@@ -74,10 +73,7 @@ func (l logins) checkOperator(client server.ClientAuthentication) bool {
 }
 
 func (l logins) checkTenant(client server.ClientAuthentication, user, token string) bool {
-	if l.authenticate == nil {
-		return false
-	}
-	tenant, ok := l.authenticate(user, token)
+	tenant, ok := l.server.authenticate(user, token)
 	if !ok {
 		return false
 	}
@@ -85,6 +81,7 @@ func (l logins) checkTenant(client server.ClientAuthentication, user, token stri
 	if account == nil {
 		return false
 	}
+	l.server.sessions.add(client.GetID(), session{user, token, tenant})
 	client.RegisterUser(&server.User{
 		Username:    "tenant:" + tenant,
 		Account:     account,

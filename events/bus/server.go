@@ -72,6 +72,9 @@ type Server struct {
 	storeDir string
 	doors    []*nats.Conn // see operator.go
 
+	authenticate func(user, token string) (tenant string, ok bool)
+	sessions     sessions
+
 	mu      sync.Mutex
 	tenants map[string]*server.Account
 	feeds   map[feedKey]struct{}
@@ -99,6 +102,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		storeDir: cfg.StoreDir,
 		tenants:  make(map[string]*server.Account),
 		feeds:    make(map[feedKey]struct{}),
+
+		authenticate: cfg.Authenticate,
+	}
+	if s.authenticate == nil {
+		s.authenticate = func(_, _ string) (string, bool) { return "", false }
 	}
 	if err := s.start(ctx, cfg); err != nil {
 		s.Shutdown()
@@ -153,7 +161,7 @@ func (s *Server) options(cfg Config) (*server.Options, error) {
 			server.NewAccount(InternalAccount),
 			server.NewAccount(systemAccount),
 		},
-		CustomClientAuthentication: logins{server: s, authenticate: cfg.Authenticate, tenantless: cfg.DevTenantless},
+		CustomClientAuthentication: logins{server: s, tenantless: cfg.DevTenantless},
 	}
 	if cfg.Listen == "" {
 		return opts, nil

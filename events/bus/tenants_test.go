@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -323,5 +324,43 @@ func TestOnlyTheWriterPublishesToJournals(t *testing.T) {
 	}
 	if _, err := request(t, w.nc, "journal.umbra.0", "commit"); err != nil {
 		t.Errorf("the writer: %v", err)
+	}
+}
+
+func TestRevokedLoginIsDisconnected(t *testing.T) {
+	var revoked atomic.Bool
+	s := start(t, bus.Config{Listen: "127.0.0.1:0", Authenticate: func(_, token string) (string, bool) {
+		return "acme", token == "kept" || token == "revoked" && !revoked.Load()
+	}})
+	if err := s.AddTenant("acme"); err != nil {
+		t.Fatal(err)
+	}
+	dial := func(token string) (*nats.Conn, chan struct{}) {
+		gone := make(chan struct{})
+		nc := must(nats.Connect(s.Addr(), nats.Token(token), nats.NoReconnect(),
+			nats.ClosedHandler(func(*nats.Conn) { close(gone) })))(t)
+		t.Cleanup(nc.Close)
+		return nc, gone
+	}
+	kept, _ := dial("kept")
+	_, gone := dial("revoked")
+	if n := s.RecheckLogins(); n != 0 {
+		t.Errorf("%d clients were disconnected before anything was revoked", n)
+	}
+	revoked.Store(true)
+	if n := s.RecheckLogins(); n != 1 {
+		t.Errorf("%d clients were disconnected, one key was revoked", n)
+	}
+	select {
+	case <-gone:
+	case <-time.After(30 * time.Second):
+		t.Error("the client is still connected")
+	}
+	if err := kept.Flush(); err != nil {
+		t.Errorf("the other client: %v", err)
+	}
+	kept.Close()
+	if n := s.RecheckLogins(); n != 0 {
+		t.Errorf("%d clients were disconnected that had left", n)
 	}
 }

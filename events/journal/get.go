@@ -12,6 +12,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// answerTimeout bounds the wait for one answer of the server; ctx may end it earlier.
+const answerTimeout = 10 * time.Second
+
 // Get reads one commit from the stream's leader and checks its hash against its
 // own headers, not against its neighbours. (A direct get may be answered by a
 // replica that is behind.) Errors: ErrNotFound, ErrDamaged.
@@ -24,6 +27,8 @@ func (j *Journal) Get(ctx context.Context, sequence uint64) (Commit, error) {
 }
 
 func (j *Journal) get(ctx context.Context, sequence uint64) (Commit, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	request := append(strconv.AppendUint([]byte(`{"seq":`), sequence, 10), '}')
 	answer, err := j.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+j.cfg.Name.Stream(), request)
 	if err != nil {
@@ -97,6 +102,8 @@ func (j *Journal) check(ctx context.Context, head Head) error {
 
 // last asks the leader for the stream's last sequence.
 func (j *Journal) last(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	stream, err := j.js.Stream(ctx, j.cfg.Name.Stream())
 	if err != nil {
 		return 0, fmt.Errorf("ask for the last sequence: %w", err)

@@ -21,7 +21,7 @@ func TestStaleWriterIsFencedWithEverythingItHasInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	first, second, third := appendTo(t, stale, "[1]"), appendTo(t, stale, "[2]"), appendTo(t, stale, "[3]")
+	first, second, third := tryAppend(stale, "[1]"), tryAppend(stale, "[2]"), tryAppend(stale, "[3]")
 	for i, outcomes := range []<-chan outcome{first, second, third} {
 		if o := await(t, outcomes); !errors.Is(o.err, journal.ErrFenced) {
 			t.Errorf("append %d: %+v", i+1, o)

@@ -74,6 +74,16 @@ func appendTo(t testing.TB, j *journal.Journal, body string) <-chan outcome {
 	return outcomes
 }
 
+// tryAppend is appendTo for a journal that may already be known to be dead: what
+// Append returns is the outcome then.
+func tryAppend(j *journal.Journal, body string) <-chan outcome {
+	outcomes := make(chan outcome, 1)
+	if err := j.Append([]byte(body), func(h journal.Head, err error) { outcomes <- outcome{h, err} }); err != nil {
+		outcomes <- outcome{err: err}
+	}
+	return outcomes
+}
+
 // await is generous: it bounds a test that hangs, and asserts no speed.
 func await[T any](t testing.TB, from <-chan T) T {
 	t.Helper()

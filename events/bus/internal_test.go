@@ -21,3 +21,16 @@ func TestVersionsAreCompared(t *testing.T) {
 		}
 	}
 }
+
+func TestAcksComeAfterTheFsync(t *testing.T) {
+	for _, noSync := range []bool{false, true} {
+		s, err := Start(t.Context(), Config{StoreDir: t.TempDir(), UnsafeNoSync: noSync})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Shutdown()
+		if got := s.nats.JetStreamConfig().SyncAlways; got == noSync {
+			t.Errorf("UnsafeNoSync %v: the server syncs always: %v", noSync, got)
+		}
+	}
+}
