@@ -190,6 +190,21 @@ func TestJournalWhoseEndWasReplacedIsDamaged(t *testing.T) {
 	}
 }
 
+func TestServerThatForgotTheLastIDIsOverruledByTheLog(t *testing.T) {
+	s := startPlain(t, t.TempDir(), 0)
+	j := open(t, dial(t, s.ClientURL()), impatient)
+	fill(t, j, 2)
+	j.ForgetLastID()
+	for i, outcomes := range []<-chan outcome{appendTo(t, j, "[3]"), appendTo(t, j, "[4]"), appendTo(t, j, "[5]")} {
+		if o := await(t, outcomes); o.err != nil || o.head.Sequence != uint64(3+i) {
+			t.Errorf("append %d: %+v", 3+i, o)
+		}
+	}
+	if n := length(t, s); n != 5 {
+		t.Errorf("the journal has %d commits, want 5", n)
+	}
+}
+
 func TestCloseLeavesAppendsUnknown(t *testing.T) {
 	s := startPlain(t, t.TempDir(), 0)
 	g := startGate(t, s)

@@ -1,0 +1,9 @@
+package journal
+
+// ForgetLastID makes the next append expect an id that the server does not have,
+// as when the server lost track of it.
+func (j *Journal) ForgetLastID() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pending.lastID = "unknown"
+}
