@@ -258,7 +258,7 @@ func (l *ledger) grantCommand(w words) (rules.Command, error) {
 		return nil, err
 	}
 	grant := rules.GrantCredits{Pool: w.arg(1), Credits: amount, Kind: w.set["kind"], Reason: w.set["reason"], InvoiceRef: w.set["invoice"]}
-	if grant.Reason == "" {
+	if _, ok := w.set["reason"]; !ok {
 		grant.Reason = "as agreed"
 	}
 	if price := w.set["price"]; price != "" {

@@ -1,6 +1,11 @@
 package rules_test
 
-import "creditstream/events/credit"
+import (
+	"math"
+
+	"creditstream/events/credit"
+	"creditstream/services/rules"
+)
 
 // ledger_sums_test.go adds the facts up a second time, in the plainest way, and wants the sums that the
 // account carries.
@@ -38,6 +43,45 @@ func (l *ledger) usedAddsUp(where string) {
 		if p.Terms.Used != used[p.Name] {
 			l.t.Errorf("%s: pool %s: used is %d, the draws of the cycle sum to %d", where, p.Name, p.Terms.Used, used[p.Name])
 		}
+	}
+}
+
+// checksAreRight: of every meter exactly as many units as a check says may be used at once, and what it
+// says they cost is what they cost.
+func (l *ledger) checksAreRight(a *credit.Account, where string) {
+	l.t.Helper()
+	for _, m := range l.book.At(l.now).MeterOrder {
+		units := rules.Check(a, l.book, m.ID, 1, l.now).RemainingUnits
+		if units > 0 {
+			q := rules.Check(a, l.book, m.ID, units, l.now)
+			if !q.Allowed || q.Cost > q.Remaining {
+				l.t.Errorf("%s: %d units of %s are left by the check, and using them: %+v", where, units, m.ID, q)
+			}
+			l.sameCost(a, where, m.ID, units, q)
+		}
+		if units < math.MaxInt64 {
+			q := rules.Check(a, l.book, m.ID, units+1, l.now)
+			if q.Allowed || q.Refusal == nil {
+				l.t.Errorf("%s: %d units of %s are left by the check, and one more is allowed: %+v", where, units, m.ID, q)
+			}
+		}
+	}
+}
+
+// sameCost carries out what a check quoted, on a copy.
+func (l *ledger) sameCost(a *credit.Account, where, meter string, units int64, q rules.Quote) {
+	l.t.Helper()
+	after := a.Clone()
+	facts, err := rules.Use{Meter: meter, Quantity: units}.Decide(a, l.book, l.now)
+	if err != nil {
+		l.t.Errorf("%s: use %d %s: %v", where, units, meter, err)
+		return
+	}
+	for _, f := range facts {
+		after.Evolve(f.Event, f.At)
+	}
+	if left := rules.Check(after, l.book, meter, 1, l.now).Remaining; q.Remaining-left != q.Cost {
+		l.t.Errorf("%s: %d %s cost %d by the check and %d by the account", where, units, meter, q.Cost, q.Remaining-left)
 	}
 }
 

@@ -193,6 +193,7 @@ func (l *ledger) closes(where string) {
 			l.t.Errorf("%s: lot %+v cannot be", where, *lot)
 		}
 	}
+	l.checksAreRight(settled, where)
 	l.usedAddsUp(where)
 	l.revenueAddsUp(where)
 	back := restore(l.t, l.stored)
