@@ -185,27 +185,31 @@ func (v *View) Checkpoint() (Head, error) {
 type Batch struct {
 	view   *View
 	batch  *pebble.Batch
-	prefix []byte
+	prefix []byte // of the generation that the batch is for
 	key    []byte
 }
 
 // NewBatch returns an empty batch. Close it.
 func (v *View) NewBatch() *Batch {
-	b := &Batch{view: v, batch: v.store.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))}
-	b.Reset()
-	return b
+	return &Batch{view: v, batch: v.store.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))}
 }
 
 // Reset empties the batch.
-func (b *Batch) Reset() {
-	b.prefix = b.view.live.Load().prefix
-	b.batch.Reset()
-}
+func (b *Batch) Reset() { b.batch.Reset() }
 
 // Key returns the prefix, to append the rest of a key to; it is valid until the next call.
 func (b *Batch) Key() []byte {
+	b.bind()
 	b.key = append(b.key[:0], b.prefix...)
 	return b.key
+}
+
+// bind makes an empty batch one for what is the live generation now: the view may have been switched since
+// the batch was used last.
+func (b *Batch) bind() {
+	if b.batch.Empty() {
+		b.prefix = b.view.live.Load().prefix
+	}
 }
 
 // Put sets a record; key is Key with the rest appended.
@@ -226,6 +230,7 @@ func (b *Batch) Len() int { return b.batch.Len() }
 // Commit writes the batch and the checkpoint that it leads to, all or nothing and without fsync, and
 // empties it.
 func (b *Batch) Commit(head Head) error {
+	b.bind()
 	op := b.batch.SetDeferred(len(b.prefix), 8+len(head.Hash)+len(head.Journal))
 	copy(op.Key, b.prefix)
 	binary.BigEndian.PutUint64(op.Value, head.Sequence)

@@ -4,7 +4,7 @@
 // Start reading at [New] and [Source.Commit]; moves.go has what can happen to an account, settle.go what
 // falls due by itself.
 //
-// It imports events/credit. Only tests import it.
+// It imports events/credit and projections. Only tests import it.
 package trial
 
 import (

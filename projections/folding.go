@@ -1,0 +1,232 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+)
+
+// Journal is a journal as views read it; journal.Journal is one.
+type Journal interface {
+	Name() Name
+	// Start is the place before the first commit, Head the last that is known to be durable.
+	Start() Head
+	Head() Head
+	// Check says whether a checkpoint is on the journal's chain.
+	Check(context.Context, Head) error
+	// Read yields the commits from a sequence to the end as it is now, and verifies the chain.
+	Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error]
+}
+
+// Nonsense is an entry that a fold cannot make sense of: no rule decided it. It is ErrDamaged.
+type Nonsense struct {
+	View   string
+	Name   Name
+	At     Position
+	Reason string
+}
+
+// Error names tenant, shard, commit and entry.
+func (n *Nonsense) Error() string {
+	return fmt.Sprintf("view %s of %s: commit %d, entry %d makes no sense: %s", n.View, n.Name, n.At.Sequence, n.At.Offset, n.Reason)
+}
+
+// Is makes it ErrDamaged.
+func (n *Nonsense) Is(target error) bool { return target == ErrDamaged }
+
+// A batch is written when it has so many entries, or bytes. A batch beyond half a memtable would be a table
+// of its own.
+const (
+	batchEntries = 20_000
+	batchBytes   = 4 << 20
+)
+
+// folding is a fold under way, on one goroutine.
+type folding struct {
+	fold    Fold
+	view    *View
+	work    Work
+	batch   *Batch
+	head    Head // with what is in the batch
+	entries int  // in the batch
+	commits int  // in the batch
+	limit   int  // of entries
+}
+
+// newFolding goes on from the view's checkpoint, or from start when it is empty.
+func newFolding(fold Fold, view *View, start Head) (*folding, error) {
+	head, err := view.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	if head == (Head{}) {
+		head = start
+	}
+	return &folding{fold: fold, view: view, work: fold.Begin(view), batch: view.NewBatch(), head: head, limit: batchEntries}, nil
+}
+
+// add folds one commit and writes the batch when it is full. After an error the folding is dropped.
+func (f *folding) add(c Commit) error {
+	if c.Head.Sequence != f.head.Sequence+1 {
+		return fmt.Errorf("view %s of %s: commit %d does not follow %d", f.fold.Name(), f.view.name, c.Head.Sequence, f.head.Sequence)
+	}
+	for i := range c.Entries {
+		if err := f.apply(Position{c.Head.Sequence, uint32(i)}, &c.Entries[i]); err != nil {
+			return err
+		}
+	}
+	f.head = c.Head
+	f.entries += len(c.Entries)
+	f.commits++
+	if f.entries >= f.limit || f.batch.Len() >= batchBytes {
+		return f.flush()
+	}
+	return nil
+}
+
+// apply turns the panic of a fold into an error: one tenant's nonsense must not stop the others.
+func (f *folding) apply(at Position, e *credit.Entry) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &Nonsense{View: f.fold.Name(), Name: f.view.name, At: at, Reason: fmt.Sprint(reason)}
+		}
+	}()
+	if err := f.work.Apply(f.batch, at, e); err != nil {
+		return fmt.Errorf("view %s of %s: commit %d, entry %d: %w", f.fold.Name(), f.view.name, at.Sequence, at.Offset, err)
+	}
+	return nil
+}
+
+// flush writes the batch.
+func (f *folding) flush() error {
+	if f.commits == 0 {
+		return nil
+	}
+	f.entries, f.commits = 0, 0
+	if err := f.work.Flush(f.batch); err != nil {
+		return err
+	}
+	return f.batch.Commit(f.head)
+}
+
+func (f *folding) close() { _ = f.batch.Close() }
+
+// catchUp folds the journal on to its end as it is now; progress, which may be nil, is told on the way.
+func (f *folding) catchUp(ctx context.Context, j Journal, progress func(done, total uint64)) error {
+	total := j.Head().Sequence
+	for c, err := range commits(ctx, j, f.head.Sequence+1) {
+		if err == nil {
+			err = f.add(c)
+		}
+		if err != nil {
+			return err
+		}
+		if progress != nil && (f.commits == 0 || c.Head.Sequence == total) {
+			progress(c.Head.Sequence, max(total, c.Head.Sequence))
+		}
+	}
+	return f.flush()
+}
+
+// readAhead is how many decoded commits may wait for the fold.
+const readAhead = 32
+
+// commits reads and decodes a journal beside the one who folds it. A body that is no commit is Nonsense.
+func commits(ctx context.Context, j Journal, from uint64) iter.Seq2[Commit, error] {
+	return func(yield func(Commit, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		decoded := make(chan Commit, readAhead)
+		var failed error
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			defer close(decoded)
+			failed = decode(ctx, j, from, decoded)
+		})
+		defer reader.Wait()
+		defer cancel()
+		for c := range decoded {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if failed != nil {
+			yield(Commit{}, failed)
+		}
+	}
+}
+
+func decode(ctx context.Context, j Journal, from uint64, to chan<- Commit) error {
+	var decoder credit.Decoder
+	for c, err := range j.Read(ctx, from) {
+		if err != nil {
+			return err
+		}
+		entries, err := decoder.Decode(c.Body)
+		if err != nil {
+			return &Nonsense{View: "any", Name: j.Name(), At: Position{Sequence: c.Sequence}, Reason: err.Error()}
+		}
+		select {
+		case to <- Commit{Head: c.Head, Entries: entries, Body: c.Body}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// CatchUp brings a view to the end of its journal before anyone else writes it. A view that is not of this
+// journal, or ahead of it, or of another version, is thrown away first, which log is told. Nonsense marks
+// the view damaged.
+func CatchUp(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Logger, progress func(done, total uint64)) error {
+	if err := boot(ctx, fold, view, j, log); err != nil {
+		return err
+	}
+	f, err := newFolding(fold, view, j.Start())
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	return noteDamage(view, f.catchUp(ctx, j, progress))
+}
+
+// boot checks a view against its journal, and throws it away where the journal is right and the view is not.
+func boot(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Logger) error {
+	standing := view.Standing()
+	head, err := view.Checkpoint()
+	switch {
+	case standing.Version != fold.Version():
+		return throwAway(fold, view, log, fmt.Errorf("it has version %d, this program makes %d", standing.Version, fold.Version()))
+	case err != nil && errors.Is(err, ErrDamaged):
+		return throwAway(fold, view, log, err)
+	case err != nil:
+		return err
+	}
+	if err := view.Err(); err != nil || head == (Head{}) {
+		return err
+	}
+	err = j.Check(ctx, head)
+	if errors.Is(err, journal.ErrAhead) || errors.Is(err, journal.ErrDiverged) || errors.Is(err, journal.ErrOtherJournal) {
+		return throwAway(fold, view, log, err)
+	}
+	return err
+}
+
+func throwAway(fold Fold, view *View, log *slog.Logger, reason error) error {
+	log.Warn("a view is thrown away and built anew", "view", fold.Name(), "journal", view.Name().String(), "reason", reason)
+	return view.Reset(fold.Version())
+}
+
+// noteDamage marks the view when err says that its journal makes no sense to it, and returns err.
+func noteDamage(view *View, err error) error {
+	var nonsense *Nonsense
+	if errors.As(err, &nonsense) {
+		return errors.Join(err, view.note(func(s *Standing) { s.Damaged = err.Error() }))
+	}
+	return err
+}

@@ -1,0 +1,434 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"creditstream/events/journal"
+)
+
+// kind is all views of one store, and the goroutine that keeps them up to date.
+type kind struct {
+	fold  Fold
+	store *Store
+	log   *slog.Logger
+	// written says that someone else writes these views (the loop that decides): the kind has no
+	// goroutine, and shards only for their standing.
+	written bool
+	linger  time.Duration
+
+	mu      sync.Mutex
+	shards  map[Name]*shard
+	queue   []fed
+	queued  int // bytes of bodies
+	waiting int // how many wait for a position
+	asked   []*asked
+	wake    chan struct{}
+	hurry   chan struct{}
+
+	// Only the goroutine uses what follows.
+	open map[*shard]*folding
+}
+
+// fed is a commit that the writer handed on.
+type fed struct {
+	shard  *shard
+	commit Commit
+}
+
+// asked is something to do between two batches.
+type asked struct {
+	do   func() error
+	done chan error // has room for the answer
+}
+
+// shard is one view of a kind.
+type shard struct {
+	journal Journal
+	view    *View
+	writer  Writer
+
+	// Guarded by kind.mu.
+	position uint64 // of what is written
+	behind   bool   // commits were not queued: read the journal
+	fresh    bool   // not checked against the journal yet
+	stalled  bool   // it is behind and waits a moment before it tries again
+	err      error  // why it is not served
+	waiters  []waiter
+	rebuild  *Progress
+}
+
+type waiter struct {
+	position uint64
+	done     chan error
+}
+
+// Bounds of a kind's queue: beyond them a shard is marked behind, and reads its journal.
+const (
+	maxQueued      = 4096
+	maxQueuedBytes = 64 << 20
+)
+
+// openFoldings is how many shards keep their work in memory between batches.
+const openFoldings = 32
+
+func (k *kind) nudge() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// feed never blocks.
+func (k *kind) feed(name Name, c Commit) {
+	k.mu.Lock()
+	s := k.shards[name]
+	switch {
+	case s == nil || s.behind || s.err != nil:
+	case len(k.queue) >= maxQueued || k.queued+len(c.Body) > maxQueuedBytes:
+		s.behind = true
+	default:
+		k.queue = append(k.queue, fed{s, c})
+		k.queued += len(c.Body)
+	}
+	k.mu.Unlock()
+	k.nudge()
+}
+
+// run is the goroutine: it ends with ctx, after having written what it folded.
+func (k *kind) run(ctx context.Context) {
+	k.open = make(map[*shard]*folding)
+	defer func() {
+		for s := range k.open {
+			k.drop(s)
+		}
+	}()
+	for {
+		select {
+		case <-k.wake:
+		case <-ctx.Done():
+			return
+		}
+		k.pause(ctx)
+		for k.round(ctx) && ctx.Err() == nil {
+		}
+	}
+}
+
+// pause lets commits gather while nobody waits: one batch of many costs a fraction of many of one.
+func (k *kind) pause(ctx context.Context) {
+	k.mu.Lock()
+	hasten := k.waiting > 0 || len(k.asked) > 0
+	k.mu.Unlock()
+	if hasten || k.linger == 0 {
+		return
+	}
+	timer := time.NewTimer(k.linger)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-k.hurry:
+	case <-ctx.Done():
+	}
+}
+
+// round writes what is queued, then does one slice of what is behind, then what was asked for. It reports
+// whether something is still behind.
+func (k *kind) round(ctx context.Context) bool {
+	k.mu.Lock()
+	queue, asked := k.queue, k.asked
+	k.queue, k.queued, k.asked = nil, 0, nil
+	var behind []*shard
+	for _, s := range k.shards {
+		if s.behind && s.err == nil && !s.stalled {
+			behind = append(behind, s)
+		}
+	}
+	k.mu.Unlock()
+
+	touched := make(map[*shard]bool)
+	for _, f := range queue {
+		if k.take(f) {
+			touched[f.shard] = true
+		}
+	}
+	for s := range touched {
+		if f := k.open[s]; f != nil {
+			k.wrote(s, f.flush())
+		}
+	}
+	more := false
+	for _, s := range behind {
+		more = k.readOn(ctx, s) || more
+	}
+	for _, a := range asked {
+		a.done <- a.do()
+	}
+	for s := range k.open {
+		if len(k.open) <= openFoldings {
+			break
+		}
+		if !touched[s] {
+			k.drop(s)
+		}
+	}
+	return more
+}
+
+// take folds a queued commit.
+func (k *kind) take(q fed) bool {
+	s := q.shard
+	k.mu.Lock()
+	skip := s.behind || s.err != nil
+	k.mu.Unlock()
+	if skip {
+		return false
+	}
+	f, err := k.folding(s)
+	if err == nil {
+		switch next := f.head.Sequence + 1; {
+		case q.commit.Head.Sequence < next:
+			return false
+		case q.commit.Head.Sequence > next:
+			k.setBehind(s)
+			return false
+		}
+		err = f.add(q.commit)
+	}
+	if err != nil {
+		k.wrote(s, err)
+		return false
+	}
+	return true
+}
+
+func (k *kind) folding(s *shard) (*folding, error) {
+	if f := k.open[s]; f != nil {
+		return f, nil
+	}
+	f, err := newFolding(k.fold, s.view, s.journal.Start())
+	if err != nil {
+		return nil, err
+	}
+	k.open[s] = f
+	return f, nil
+}
+
+func (k *kind) setBehind(s *shard) {
+	k.mu.Lock()
+	s.behind = true
+	k.mu.Unlock()
+	k.nudge()
+}
+
+// drop closes a shard's work, which is written already.
+func (k *kind) drop(s *shard) {
+	if f := k.open[s]; f != nil {
+		f.close()
+		delete(k.open, s)
+	}
+}
+
+// sliceEntries bounds how long one shard that is behind keeps the others waiting.
+const sliceEntries = 200_000
+
+// errSlice ends a slice.
+var errSlice = errors.New("enough for now")
+
+// readOn reads a slice of the journal of a shard that is behind, and reports whether there is more.
+func (k *kind) readOn(ctx context.Context, s *shard) bool {
+	k.mu.Lock()
+	fresh := s.fresh
+	s.fresh = false
+	k.mu.Unlock()
+	if fresh {
+		k.drop(s)
+		if err := boot(ctx, k.fold, s.view, s.journal, k.log); err != nil {
+			k.wrote(s, err)
+			return false
+		}
+	}
+	f, err := k.folding(s)
+	if err != nil {
+		k.wrote(s, err)
+		return false
+	}
+	entries := 0
+	for c, failed := range commits(ctx, s.journal, f.head.Sequence+1) {
+		if err = failed; err == nil {
+			err = f.add(c)
+		}
+		if entries += len(c.Entries); err == nil && entries >= sliceEntries {
+			err = errSlice
+		}
+		if err != nil {
+			break
+		}
+	}
+	more := errors.Is(err, errSlice)
+	if more || err == nil {
+		err = f.flush()
+	}
+	k.wrote(s, err)
+	if err == nil && !more {
+		k.caughtUp(s, f.head.Sequence)
+	}
+	return err == nil && more
+}
+
+// caughtUp lets a shard be fed again, unless it was overtaken meanwhile: then it reads on.
+func (k *kind) caughtUp(s *shard, position uint64) {
+	k.mu.Lock()
+	s.behind = position < s.journal.Head().Sequence
+	again := s.behind
+	k.mu.Unlock()
+	if again {
+		k.nudge()
+	}
+}
+
+// wrote notes how far a shard's view is now, or what went wrong with it, and tells those who wait.
+func (k *kind) wrote(s *shard, err error) {
+	if err != nil {
+		k.drop(s)
+		if errors.Is(err, context.Canceled) {
+			return
+		}
+		if !errors.Is(err, ErrDamaged) && !errors.Is(err, journal.ErrDamaged) {
+			k.stall(s, err)
+			return
+		}
+		err = noteDamage(s.view, err)
+		k.log.Error("a view is not served", "view", k.fold.Name(), "journal", s.view.Name().String(), "reason", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		s.err = err
+	} else if f := k.open[s]; f != nil {
+		s.position = f.head.Sequence
+	}
+	s.tell()
+}
+
+// retryAfter is how long a shard whose journal or store could not be reached is left alone.
+const retryAfter = time.Second
+
+// stall lets a shard try again later from where its view is.
+func (k *kind) stall(s *shard, err error) {
+	k.log.Warn("a view has to wait", "view", k.fold.Name(), "journal", s.view.Name().String(), "reason", err)
+	k.mu.Lock()
+	s.behind, s.fresh, s.stalled = true, true, true
+	k.mu.Unlock()
+	time.AfterFunc(retryAfter, func() {
+		k.mu.Lock()
+		s.stalled = false
+		k.mu.Unlock()
+		k.nudge()
+	})
+}
+
+// tell is called with kind.mu held.
+func (s *shard) tell() {
+	left := s.waiters[:0]
+	for _, w := range s.waiters {
+		switch {
+		case s.err != nil:
+			w.done <- s.err
+		case s.position >= w.position:
+			w.done <- nil
+		default:
+			left = append(left, w)
+		}
+	}
+	clear(s.waiters[len(left):])
+	s.waiters = left
+}
+
+// waitFor returns when the view of a journal has the commit with that sequence.
+func (k *kind) waitFor(ctx context.Context, name Name, position uint64) error {
+	k.mu.Lock()
+	s := k.shards[name]
+	if s == nil {
+		k.mu.Unlock()
+		return fmt.Errorf("view %s: there is no journal %s", k.fold.Name(), name)
+	}
+	if s.err != nil || s.position >= position || k.written {
+		defer k.mu.Unlock()
+		return s.err
+	}
+	w := waiter{position, make(chan error, 1)}
+	s.waiters = append(s.waiters, w)
+	k.waiting++
+	k.mu.Unlock()
+	select {
+	case k.hurry <- struct{}{}:
+	default:
+	}
+	k.nudge()
+	defer func() {
+		k.mu.Lock()
+		k.waiting--
+		k.mu.Unlock()
+	}()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("view %s of %s is not at commit %d yet: %w", k.fold.Name(), name, position, context.Cause(ctx))
+	}
+}
+
+// between runs do while nobody writes the shard's view. When it returns, do is not running and will not.
+func (k *kind) between(ctx context.Context, s *shard, do func() error) error {
+	var mu sync.Mutex
+	var ran, over bool
+	var result error
+	once := func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			ran, over = true, true
+			result = do()
+		}
+		return result
+	}
+	var err error
+	switch {
+	case !k.written:
+		err = k.ask(ctx, once)
+	case s.writer != nil:
+		err = s.writer.Between(ctx, once)
+	default:
+		err = once()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	over = true
+	if ran {
+		return result
+	}
+	return err
+}
+
+func (k *kind) ask(ctx context.Context, do func() error) error {
+	a := &asked{do: do, done: make(chan error, 1)}
+	k.mu.Lock()
+	k.asked = append(k.asked, a)
+	k.mu.Unlock()
+	select {
+	case k.hurry <- struct{}{}:
+	default:
+	}
+	k.nudge()
+	select {
+	case err := <-a.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,367 @@
+package statement
+
+import (
+	"fmt"
+	"time"
+
+	"creditstream/events/credit"
+	"creditstream/projections"
+)
+
+// Version of the records; views of another one are rebuilt.
+const Version = 1
+
+// cacheAccounts bounds the accounts that a Work keeps between batches, about 200 bytes each.
+const cacheAccounts = 65_536
+
+// Fold is the kind of view.
+type Fold struct{}
+
+// Name is "statement".
+func (Fold) Name() string { return "statement" }
+
+// Version is Version.
+func (Fold) Version() uint32 { return Version }
+
+// Begin starts to fold on from what v holds.
+func (Fold) Begin(v *projections.View) projections.Work {
+	return &work{view: v, accounts: make(map[string]*state)}
+}
+
+type work struct {
+	view     *projections.View
+	accounts map[string]*state
+	touched  []*state
+	record   Record
+	classes  []class
+	key      []byte
+	value    []byte
+}
+
+// Apply writes the facts of one entry.
+func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.Entry) error {
+	if e.Account == "" {
+		return nil // what concerns the tenant is on nobody's statement
+	}
+	s, err := w.load(e.Account)
+	if err != nil {
+		return err
+	}
+	if !s.touched {
+		s.touched = true
+		w.touched = append(w.touched, s)
+	}
+	for i := range e.Facts {
+		f := &e.Facts[i]
+		if f.Raw == nil {
+			return errNoData
+		}
+		w.classes = w.classes[:0]
+		types, meter, change := w.fold(s, f.Event, f.At)
+		s.facts++
+		s.remaining += change
+		w.record = Record{
+			At: at, Index: uint32(i), Time: f.At, Recorded: e.Recorded, Remaining: s.remaining,
+			Kind: f.Event.Kind(), Key: e.Key, Actor: e.Actor, Source: e.Source, Data: f.Raw,
+			types: types, meter: meter, classes: classText(w.classes),
+		}
+		w.value = w.record.append(w.value[:0])
+		if err := b.Put(appendFact(b.Key(), e.Account, s.facts), w.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// classText is empty when all draws concern lots that live, as nearly all do.
+func classText(classes []class) string {
+	for _, c := range classes {
+		if c != onLive {
+			return string(classes)
+		}
+	}
+	return ""
+}
+
+func (w *work) load(account string) (*state, error) {
+	if s := w.accounts[account]; s != nil {
+		return s, nil
+	}
+	w.key = appendState(w.key[:0], account)
+	value, ok, err := w.view.Get(w.value[:0], w.key)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{account: account}
+	if ok {
+		if err := s.decode(value); err != nil {
+			return nil, fmt.Errorf("account %s: %w", account, err)
+		}
+	}
+	w.accounts[account] = s
+	return s, nil
+}
+
+// Flush writes where the accounts stand.
+func (w *work) Flush(b *projections.Batch) error {
+	for _, s := range w.touched {
+		s.touched = false
+		w.value = s.append(w.value[:0])
+		if err := b.Put(appendState(b.Key(), s.account), w.value); err != nil {
+			return err
+		}
+	}
+	clear(w.touched)
+	w.touched = w.touched[:0]
+	for account := range w.accounts {
+		if len(w.accounts) <= cacheAccounts {
+			break
+		}
+		delete(w.accounts, account)
+	}
+	return nil
+}
+
+// fold says which lines a fact is, their meter, and by how much the credits that remain change. It notes which
+// lots ended, and for draws that can concern one of those, whether they do.
+func (w *work) fold(s *state, event credit.Event, at time.Time) (types uint32, meter string, change credit.Amount) {
+	switch e := event.(type) {
+	case *credit.UsageRecorded:
+		change = -w.taken(s, e.Draws)
+		types, meter = usageTypes(len(e.Draws), w.classes, e.Unpaid), e.Meter
+	case *credit.HoldPlaced:
+		change = -credits(e.Draws)
+		types, meter = bit(Hold), e.Meter
+	case *credit.HoldCaptured:
+		change = credits(e.Released) - w.taken(s, e.Excess)
+		s.endDraws(e.Lapsed, at)
+		types, meter = usageTypes(len(e.Draws)+len(e.Excess), w.classes, e.Unpaid)|bit(Release)|expiryIf(len(e.Lapsed)), e.Meter
+	case *credit.HoldReleased:
+		change = credits(e.Released)
+		s.endDraws(e.Lapsed, at)
+		types = bit(Release) | expiryIf(len(e.Lapsed))
+	case *credit.HoldLapsed:
+		change = credits(e.Released)
+		s.endDraws(e.Lapsed, at)
+		types = bit(Release) | expiryIf(len(e.Lapsed))
+	case *credit.UsageReversed:
+		change = credits(e.Draws)
+		for _, r := range e.Replaced {
+			change += inCredits(r.Into.Unit, r.Into.Amount)
+			s.endDraw(r.Draw, at)
+		}
+		types, meter = w.reversed(s, e, at), e.Meter
+	case *credit.DebtRepaid:
+		change = -w.taken(s, e.Draws)
+		types, meter = bit(Repayment), e.Meter
+	case *credit.CreditGranted:
+		change, types = inCredits(e.Unit, e.Amount), bit(Granted)
+	case *credit.CreditPurchased:
+		change, types = inCredits(e.Unit, e.Amount), bit(Purchase)
+	case *credit.CreditExpired:
+		s.end(e.Lot, at, s.cycle)
+		change, types = -inCredits(e.Unit, e.Amount), bit(Expiry)
+	case *credit.GrantRevoked:
+		s.end(e.Lot, at, s.cycle)
+		change, types = -inCredits(e.Unit, e.Amount), bit(Revocation)
+	case *credit.PurchaseRefunded:
+		s.end(e.Lot, at, s.cycle)
+		change, types = -inCredits(e.Unit, e.Amount), bit(Refund)
+	case *credit.CycleRenewed:
+		change, types = s.renew(e, at)
+	case *credit.PlanChanged:
+		change, types = s.changePlan(e, at)
+	case *credit.AccountOpened:
+		s.cycle = e.Cycle.Number
+	case *credit.PlanChangeScheduled:
+		types = bit(Plan)
+	case *credit.UsageDenied:
+		types, meter = bit(Denied), e.Meter
+	}
+	return types, meter, change
+}
+
+func expiryIf(n int) uint32 {
+	if n > 0 {
+		return bit(Expiry)
+	}
+	return 0
+}
+
+// usageTypes are those of lines of a use with n draws, of which the last len(classes) are classified.
+func usageTypes(n int, classes []class, unpaid credit.Amount) (types uint32) {
+	ended := 0
+	for _, c := range classes {
+		if c != onLive {
+			ended++
+		}
+	}
+	if ended > 0 {
+		types |= bit(Adjustment)
+	}
+	if unpaid > 0 {
+		types |= bit(Unpaid)
+	}
+	if n > ended || types == 0 {
+		types |= bit(Usage)
+	}
+	return types
+}
+
+// taken classifies draws and sums those that take from what remains, in credits.
+func (w *work) taken(s *state, draws []credit.Draw) (sum credit.Amount) {
+	for i := range draws {
+		c := s.class(&draws[i])
+		w.classes = append(w.classes, c)
+		if c == onLive {
+			sum += inCredits(draws[i].Unit, draws[i].Amount)
+		}
+	}
+	return sum
+}
+
+// reversed classifies what came back to lots that ended.
+func (w *work) reversed(s *state, e *credit.UsageReversed, at time.Time) (types uint32) {
+	types = bit(Reversal)
+	for i := range e.Lapsed {
+		d := &e.Lapsed[i]
+		c := s.class(d)
+		switch {
+		case d.Cycle == s.cycle:
+			c = onEnded
+		case c == onLive: // nothing is known of the lot: it ended long ago
+			c = onClosed
+		}
+		if c == onEnded {
+			types |= bit(Expiry)
+		} else {
+			types |= bit(Adjustment)
+		}
+		w.classes = append(w.classes, c)
+		s.endDraw(*d, at)
+	}
+	if onlyClosed := len(e.Draws)+len(e.Replaced) == 0 && len(e.Lapsed) > 0 && types&bit(Expiry) == 0; onlyClosed {
+		types = bit(Adjustment)
+	}
+	return types
+}
+
+func (s *state) class(d *credit.Draw) class {
+	for i := range s.ended {
+		if s.ended[i].lot == d.Lot {
+			if s.ended[i].cycle == s.cycle {
+				return onEnded
+			}
+			return onClosed
+		}
+	}
+	return onLive
+}
+
+// end notes that a lot ended, once.
+func (s *state) end(lot string, at time.Time, cycle uint32) {
+	for i := range s.ended {
+		if s.ended[i].lot == lot {
+			return
+		}
+	}
+	s.ended = append(s.ended, endedLot{lot, at.UnixNano(), cycle})
+}
+
+// endDraws notes lots that ended without a fact of their own: all of them was held, or spent, in time.
+func (s *state) endDraws(draws []credit.Draw, at time.Time) {
+	for i := range draws {
+		s.endDraw(draws[i], at)
+	}
+}
+
+func (s *state) endDraw(d credit.Draw, at time.Time) { s.end(d.Lot, at, s.cycle) }
+
+func (s *state) renew(e *credit.CycleRenewed, at time.Time) (change credit.Amount, types uint32) {
+	for _, r := range e.Rolled {
+		change += inCredits(r.Into.Unit, r.Into.Amount-r.Amount)
+		s.end(r.From, at, s.cycle)
+	}
+	for _, ended := range e.Expired {
+		change -= inCredits(ended.Unit, ended.Amount)
+		s.end(ended.Lot, at, s.cycle)
+	}
+	for _, g := range e.Granted {
+		change += inCredits(g.Unit, g.Amount)
+	}
+	s.startCycle(e.Cycle.Number, e.Forget)
+	if len(e.Rolled)+len(e.Granted) > 0 {
+		types = bit(Renewal)
+	}
+	return change, types | expiryIf(len(e.Expired))
+}
+
+func (s *state) changePlan(e *credit.PlanChanged, at time.Time) (change credit.Amount, types uint32) {
+	for _, ended := range e.Expired {
+		change -= inCredits(ended.Unit, ended.Amount)
+		s.end(ended.Lot, at, s.cycle)
+	}
+	if e.Cycle.Number != s.cycle {
+		s.startCycle(e.Cycle.Number, e.Forget)
+	}
+	types = bit(Plan) | expiryIf(len(e.Expired))
+	for _, g := range e.Granted {
+		change += inCredits(g.Unit, g.Amount)
+		types |= bit(Granted)
+	}
+	return change, types
+}
+
+// startCycle forgets lots that no late use can reach any more.
+func (s *state) startCycle(number uint32, forget time.Time) {
+	s.cycle = number
+	if forget.IsZero() {
+		return
+	}
+	kept := s.ended[:0]
+	for _, e := range s.ended {
+		if e.at > forget.UnixNano() {
+			kept = append(kept, e)
+		}
+	}
+	clear(s.ended[len(kept):])
+	s.ended = kept
+}
+
+// credits sums draws on pools counted in credits.
+func credits(draws []credit.Draw) (sum credit.Amount) {
+	for i := range draws {
+		sum += inCredits(draws[i].Unit, draws[i].Amount)
+	}
+	return sum
+}
+
+// inCredits is the amount, or 0 where it counts units of a meter.
+func inCredits(unit string, amount credit.Amount) credit.Amount {
+	if unit != "" {
+		return 0
+	}
+	return amount
+}
+
+// Describe writes one record for people.
+func (Fold) Describe(key, value []byte) (name, content string) {
+	if len(key) == 0 {
+		return "checkpoint", fmt.Sprintf("%x", value)
+	}
+	switch key[0] {
+	case tagState:
+		var s state
+		if err := s.decode(value); err == nil {
+			return fmt.Sprintf("statement of account %s", key[1:]), fmt.Sprintf("%d facts, cycle %d, remaining %d, ended lots %v", s.facts, s.cycle, s.remaining, s.ended)
+		}
+	case tagFact:
+		account, n, ok := cutFact(key)
+		var r Record
+		if ok && r.decode(n, value) == nil {
+			return fmt.Sprintf("fact %d of account %s", n, account), fmt.Sprintf("commit %d, entry %d, fact %d, %s at %s, recorded %s, key %q by %q, remaining %d: %s",
+				r.At.Sequence, r.At.Offset, r.Index, r.Kind, r.Time.Format(time.RFC3339Nano), r.Recorded.Format(time.RFC3339Nano), r.Key, r.Actor, r.Remaining, r.Data)
+		}
+	}
+	return fmt.Sprintf("key %q", key), fmt.Sprintf("%x", value)
+}

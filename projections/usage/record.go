@@ -1,0 +1,181 @@
+package usage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"creditstream/events/credit"
+	"creditstream/projections"
+)
+
+// The records, after the view's prefix (texts end with 0x00, see projections.AppendText):
+//
+//	c | account | cycle (uint32)                       from when to when a cycle was
+//	s | account                                        the present time zone and cycle
+//	u | account | cycle (uint32) | day (uint32) | meter   what was used: quantity, credits, units
+const (
+	tagCycle = 'c'
+	tagState = 's'
+	tagTotal = 'u'
+)
+
+// recordFormat is the first byte of every value.
+const recordFormat = 1
+
+// Day is a date: days since 1970-01-01.
+type Day int32
+
+// DayOf is the date at an instant in a time zone.
+func DayOf(t time.Time, zone *time.Location) Day {
+	year, month, day := t.In(zone).Date()
+	return Day(time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / 86_400)
+}
+
+// String is the date as 2006-01-02.
+func (d Day) String() string { return time.Unix(int64(d)*86_400, 0).UTC().Format(time.DateOnly) }
+
+// Total is what was used. Amounts are in the tenant's smallest unit.
+type Total struct {
+	Quantity int64
+	// Credits is what pools counted in credits paid, Units what pools counted in units of the meter did.
+	Credits credit.Amount
+	Units   credit.Amount
+}
+
+func (t *Total) add(o Total) {
+	t.Quantity += o.Quantity
+	t.Credits += o.Credits
+	t.Units += o.Units
+}
+
+var errRecord = fmt.Errorf("record of usage: %w", projections.ErrDamaged)
+
+func (t *Total) append(dst []byte) []byte {
+	dst = append(dst, recordFormat)
+	dst = binary.AppendVarint(dst, t.Quantity)
+	dst = binary.AppendVarint(dst, int64(t.Credits))
+	return binary.AppendVarint(dst, int64(t.Units))
+}
+
+func (t *Total) decode(value []byte) error {
+	d, err := open(value)
+	if err != nil {
+		return err
+	}
+	*t = Total{d.int(), credit.Amount(d.int()), credit.Amount(d.int())}
+	return d.end()
+}
+
+// place is where a total is.
+type place struct {
+	account string
+	cycle   uint32
+	day     Day
+	meter   string
+}
+
+// flipped makes days before 1970 sort first.
+const flipped = 1 << 31
+
+func (p *place) append(dst []byte) []byte {
+	dst = appendCycle(append(dst, tagTotal), p.account, p.cycle)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(p.day)+flipped)
+	return append(dst, p.meter...)
+}
+
+func appendCycle(dst []byte, account string, cycle uint32) []byte {
+	return binary.BigEndian.AppendUint32(projections.AppendText(dst, account), cycle)
+}
+
+func cutPlace(key []byte) (p place, ok bool) {
+	account, rest, ok := projections.CutText(key[1:])
+	if !ok || len(rest) < 8 {
+		return place{}, false
+	}
+	return place{account, binary.BigEndian.Uint32(rest), Day(binary.BigEndian.Uint32(rest[4:]) - flipped), string(rest[8:])}, true
+}
+
+// Cycle is when a cycle was, half-open.
+type Cycle struct {
+	Number   uint32
+	From, To time.Time
+}
+
+func (c *Cycle) append(dst []byte) []byte {
+	dst = append(dst, recordFormat)
+	dst = binary.AppendVarint(dst, c.From.UnixNano())
+	return binary.AppendVarint(dst, c.To.UnixNano())
+}
+
+func (c *Cycle) decode(value []byte) error {
+	d, err := open(value)
+	if err != nil {
+		return err
+	}
+	c.From, c.To = time.Unix(0, d.int()).UTC(), time.Unix(0, d.int()).UTC()
+	return d.end()
+}
+
+// state is the zone and cycle that an account is in.
+type state struct {
+	zone  string
+	cycle Cycle
+}
+
+func (s *state) append(dst []byte) []byte {
+	dst = s.cycle.append(dst)
+	dst = binary.AppendUvarint(dst, uint64(s.cycle.Number))
+	return append(dst, s.zone...)
+}
+
+func (s *state) decode(value []byte) error {
+	d, err := open(value)
+	if err != nil {
+		return err
+	}
+	s.cycle.From, s.cycle.To = time.Unix(0, d.int()).UTC(), time.Unix(0, d.int()).UTC()
+	s.cycle.Number = uint32(d.uint())
+	s.zone, d.b = string(d.b), nil
+	return d.end()
+}
+
+// decoder reads varints; after the first mistake it reads zeroes.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func open(value []byte) (*decoder, error) {
+	if len(value) == 0 || value[0] != recordFormat {
+		return nil, errRecord
+	}
+	return &decoder{b: value[1:]}, nil
+}
+
+func (d *decoder) int() int64 {
+	i, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return i
+}
+
+func (d *decoder) uint() uint64 {
+	u, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return u
+}
+
+func (d *decoder) end() error {
+	if d.bad || len(d.b) > 0 {
+		return errRecord
+	}
+	return nil
+}
