@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
 
 	"creditstream/events/credit"
@@ -127,8 +128,28 @@ func (l *ledger) inOrder(due []rules.Due) {
 	}
 }
 
+// commit folds the facts as they come back from the journal's own encoding.
 func (l *ledger) commit(facts []credit.Fact) {
-	for _, f := range facts {
+	l.t.Helper()
+	if len(facts) == 0 {
+		return
+	}
+	for i := range facts {
+		facts[i].ID = uuid.New()
+	}
+	body, err := credit.EncodeCommit("/creditstream/"+l.tenant+"/0", []credit.Entry{{Account: "ana", Key: "k", Recorded: l.now, Facts: facts}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	entries, err := credit.DecodeCommit(body)
+	if err != nil || len(entries) != 1 || len(entries[0].Facts) != len(facts) {
+		l.t.Fatalf("read back %s: %v", body, err)
+	}
+	for i, f := range entries[0].Facts {
+		if !reflect.DeepEqual(f.Event, facts[i].Event) || !f.At.Equal(facts[i].At) {
+			l.t.Fatalf("written as %s\n  and read back as %s", asJSON(facts[i].Event), asJSON(f.Event))
+		}
+		f.Raw = nil
 		l.account.Evolve(f.Event, f.At)
 		l.facts = append(l.facts, f)
 		l.closeTerms(l.account, f.Event.Kind())

@@ -43,18 +43,12 @@ func (c RequestPurchase) Decide(a *credit.Account, b *Book, now time.Time) ([]cr
 	if pack == nil && c.Pack != "" && len(catalog.Packs) > 0 {
 		return nil, unknownPack(c.Pack)
 	}
-	if a.Closed() {
-		return nil, accountClosed(a)
-	}
-	if r := mayBuy(a, catalog); r != nil {
+	if r := MayBuy(a, b, now); r != nil {
 		return nil, r
 	}
 	offer, r := c.offer(catalog, pack)
 	if r != nil {
 		return nil, r
-	}
-	if catalog.PaymentMethod == PaymentMethodRequired && !hasMethod(a) {
-		return nil, methodRequired()
 	}
 	if r := c.approved(a, catalog); r != nil {
 		return nil, r
@@ -176,7 +170,8 @@ func (c UpdatePurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]cre
 	over := p.Status == credit.Failed || p.Status == credit.Expired
 	switch c.Status {
 	case credit.Processing:
-		if p.Lot != "" || p.Status == credit.Disputed {
+		// A failure is the later news of the two: what a provider repeats out of order opens nothing again.
+		if p.Lot != "" || p.Status == credit.Disputed || p.Status == credit.Failed {
 			return nil, nil
 		}
 	case credit.RequiresAction:
@@ -343,6 +338,27 @@ func purchaseOf(a *credit.Account, id string) (*credit.Purchase, *Refusal) {
 		return p, nil
 	}
 	return nil, &Refusal{Code: CodeUnknownPurchase, Detail: fmt.Sprintf("there is no purchase %.64q", id)}
+}
+
+// MayBuy says why the account may not buy anything now, nil when it may: it is closed, its plan does not
+// buy (W1, P14), or it has no payment method where one is needed (W8). The code is asked for later.
+func MayBuy(a *credit.Account, b *Book, now time.Time) *Refusal {
+	catalog := b.At(now)
+	switch {
+	case !a.Exists():
+		return unknownAccount(a)
+	case catalog == nil:
+		return unknownPack("")
+	case a.Closed():
+		return accountClosed(a)
+	}
+	if r := mayBuy(a, catalog); r != nil {
+		return r
+	}
+	if catalog.PaymentMethod == PaymentMethodRequired && !hasMethod(a) {
+		return methodRequired()
+	}
+	return nil
 }
 
 // mayBuy is W1 and P14: the plan says who may buy, and whom to ask otherwise.

@@ -112,6 +112,29 @@ func TestRequestPurchaseRefusesNonsense(t *testing.T) {
 	}
 }
 
+// A page that shows or hides the Buy button and the purchase itself agree.
+func TestMayBuyAgreesWithARequest(t *testing.T) {
+	method := rules.Set(credit.PaymentMethod{Provider: "sandbox", Reference: "pm_1", Label: "Visa"})
+	for name, put := range map[string]rules.PutAccount{
+		"free":               {Plan: rules.Set("free"), PaymentMethod: method},
+		"pro":                {Plan: rules.Set("pro"), PaymentMethod: method},
+		"pro without method": {Plan: rules.Set("pro")},
+		"no plan":            {PaymentMethod: method},
+	} {
+		a, b := credit.NewAccount("ana"), bookOf(t, "wanclouds")
+		for _, c := range []rules.Command{put, rules.CloseAccount{}, rules.ReopenAccount{}} {
+			carryOut(t, a, b, c)
+			var code rules.Code
+			if r := rules.MayBuy(a, b, payday); r != nil {
+				code = r.Code
+			}
+			if asked := carryOut(t, a.Clone(), b, rules.RequestPurchase{Purchase: "p1", Pack: "usd-100"}); asked != code {
+				t.Errorf("%s after %T: may buy says %q, a request %q", name, c, code, asked)
+			}
+		}
+	}
+}
+
 // What a provider sends beside the money never costs a customer the credits.
 func TestConfirmPaymentKeepsWhatFits(t *testing.T) {
 	a, b := credit.NewAccount("ana"), bookOf(t, "tecpet")
