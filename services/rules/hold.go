@@ -200,9 +200,8 @@ func (x *capture) leaveShort(e *credit.HoldCaptured, short credit.Amount, refuse
 }
 
 // giveBack sorts what was held into what lives again and what expires, because its lot ended while it
-// was held. taken are draws of the same decision on these lots.
+// was held; a lot stands in held once. taken are draws of the same decision on these lots.
 func giveBack(a *credit.Account, held, taken []credit.Draw, at time.Time) (released, lapsed []credit.Draw) {
-	gone := taken[:len(taken):len(taken)]
 	for _, d := range held {
 		l := a.Lot(d.Lot)
 		d.Cycle, d.Revenue = a.Cycle().Number, 0
@@ -211,9 +210,8 @@ func giveBack(a *credit.Account, held, taken []credit.Draw, at time.Time) (relea
 			released = append(released, d)
 			continue
 		}
-		d.Revenue = revenue(l, d.Amount, gone)
+		d.Revenue = revenue(l, d.Amount, taken)
 		lapsed = append(lapsed, d)
-		gone = append(gone, d)
 	}
 	return released, lapsed
 }

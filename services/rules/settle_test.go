@@ -131,8 +131,12 @@ func TestBalanceAlerts(t *testing.T) {
 			t.Errorf("%d pings announce %q, want %q", step.quantity, got, step.want)
 		}
 	}
+	do(t, a, b, noon, rules.GrantCredits{Pool: "always", Credits: 1000, Reason: "r"})
+	if got := said(2); got != "" {
+		t.Errorf("below a threshold from the start, a use announces %q", got)
+	}
 	do(t, a, b, noon, grant)
-	if got := said(60); got != "low 5 at 0, exhausted" {
+	if got := said(78); got != "low 5 at 0, exhausted" {
 		t.Errorf("all at once announces %q", got)
 	}
 }
@@ -154,5 +158,63 @@ func TestAllowancesStayInRange(t *testing.T) {
 	rules.Settle(a, b, noon.AddDate(3, 0, 0))
 	if got := a.Pool("monthly").Terms; !got.Close() || got.Remaining > credit.MaxAmount || got.Remaining < credit.MaxAmount/2 {
 		t.Errorf("after three years: %+v", got)
+	}
+}
+
+// An allowance that outlives its cycle ends with its plan, also when all of it is held: the hold cannot
+// bring it back.
+func TestAPlanThatEndsAtTheBoundaryTakesItsAllowances(t *testing.T) {
+	b := crowdedBook(t)
+	a := opened(t, b, "grand") // 7 calls for 40 days
+	end := a.Cycle().To
+	do(t, a, b, noon, rules.PutAccount{Plan: rules.Set("basic")})
+	do(t, a, b, end.Add(-time.Minute), rules.PlaceHold{Meter: "call", Quantity: 7, TTL: time.Hour})
+	do(t, a, b, end, rules.ReleaseHold{Hold: "h1"})
+	if terms := a.Pool("calls").Terms; terms.Remaining != 0 || terms.Expired != 700 {
+		t.Errorf("the calls of the plan that ended: %+v", terms)
+	}
+}
+
+// A lot that ends with the cycle repays nothing in its last instant.
+func TestWhatEndsAtTheBoundaryRepaysNothing(t *testing.T) {
+	b := crowdedBook(t)
+	a := opened(t, b, "empty")
+	end := a.Cycle().To
+	do(t, a, b, noon, rules.GrantCredits{Pool: "always", Credits: 500, Reason: "r", Ends: rules.Set(end)})
+	do(t, a, b, end.Add(-time.Minute), rules.PlaceHold{Meter: "ping", Quantity: 10, TTL: time.Minute})
+	do(t, a, b, end.Add(-time.Second), rules.Use{Meter: "ping", Quantity: 4, Intake: true})
+	rules.Settle(a, b, end)
+	if a.Owed() != 200 || a.Lot("l1").Breakage != 500 {
+		t.Errorf("owes %d, %d expired", a.Owed(), a.Lot("l1").Breakage)
+	}
+}
+
+// A plan whose boundaries are whole days, taken up on the renewal's date before its hour, renews at
+// once: the date has begun.
+func TestAnotherSortOfBoundary(t *testing.T) {
+	b := crowdedBook(t, "wide: {priority: 20, expires: cycle_end}", "wide: {priority: 20, expires: day_before_renewal}",
+		"allowances: {monthly: 90, calls: 7}", "allowances: {wide: 90}")
+	a := opened(t, b, "basic")
+	morning := a.Cycle().To.Add(-time.Hour)
+	do(t, a, b, morning, rules.PutAccount{Plan: rules.Set("grand")})
+	cycle := a.Cycle()
+	if cycle.Number != 2 || !cycle.From.Equal(morning) || cycle.Step != 1 || !a.Anchor().Equal(noon) {
+		t.Errorf("cycle %+v from anchor %s", cycle, a.Anchor())
+	}
+	if want := rules.Boundary(noon, 2, b.Current().Location, true); !cycle.To.Equal(want) {
+		t.Errorf("ends %s, want %s", cycle.To, want)
+	}
+}
+
+// What was left of a block belongs to its cycle: late usage of a closed one neither uses nor changes the
+// present remainder.
+func TestLateUsageDoesNotAccumulate(t *testing.T) {
+	b := crowdedBook(t)
+	a := opened(t, b, "basic")
+	now := a.Cycle().To.Add(time.Hour)
+	do(t, a, b, now, rules.Use{Meter: "call", Quantity: 2})
+	e := do(t, a, b, now, rules.Use{Meter: "call", Quantity: 4, Time: noon.Add(time.Hour)})[0].Event.(*credit.UsageRecorded)
+	if e.Cost != 100 || e.Carry != nil || a.Carry("call") != 2 {
+		t.Errorf("costs %d, leaves %d uncharged", e.Cost, a.Carry("call"))
 	}
 }
