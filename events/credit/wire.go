@@ -111,10 +111,13 @@ func (c *Encoder) Seal(body []byte) []byte {
 	return body
 }
 
-// Undo forgets the latest n facts, whose text the caller cuts off the body.
-func (c *Encoder) Undo(n int) {
-	clear(c.marks[len(c.marks)-n:])
-	c.marks = c.marks[:len(c.marks)-n]
+// Mark remembers how far the encoder is, for Rewind.
+func (c *Encoder) Mark() int { return len(c.marks) }
+
+// Rewind forgets what was appended since mark; the caller cuts its text off the body.
+func (c *Encoder) Rewind(mark int) {
+	clear(c.marks[mark:])
+	c.marks = c.marks[:mark]
 }
 
 // EncodeCommit returns the body of a commit of these entries.

@@ -236,7 +236,7 @@ func BenchmarkEncodeUsage(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		body, _ = c.Append(body[:0], &e)
-		c.Undo(1)
+		c.Rewind(0)
 	}
 }
 

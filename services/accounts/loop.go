@@ -170,7 +170,7 @@ func (s *Shard) decide(c *call, index int, now time.Time) {
 func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, dues []rules.Due, facts []credit.Fact, refusal error, now time.Time) {
 	r := &c.requests[index]
 	o := s.open
-	undo := *o
+	undo, mark := *o, s.encoder.Mark()
 	written := 0
 	fits := true
 	add := func(entry credit.Entry) {
@@ -199,7 +199,7 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		add(entry)
 	}
 	if !fits {
-		s.encoder.Undo(written)
+		s.encoder.Rewind(mark)
 		*o = undo
 		s.answerAfter(e.commit, c, index, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("this would write an entry of more than %d KiB; ask for less at once", maxEntry>>10)}})
 		return

@@ -136,8 +136,11 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	return s, nil
 }
 
-// Stop answers what is under way, refuses the rest and returns when the loop has ended.
+// Stop takes no more requests, answers those that wait and returns when the loop has ended.
 func (s *Shard) Stop() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.cancel()
 	<-s.stopped
 }

@@ -20,6 +20,7 @@ func TestBooksCloseAfterEachProfile(t *testing.T) {
 	} {
 		t.Run(cfg.Profile+"-"+strconv.Itoa(cfg.Clients), func(t *testing.T) {
 			cfg.Dir, cfg.Duration, cfg.Accounts = t.TempDir(), time.Duration(seconds)*time.Second, 1000
+			cfg.InFlight, _ = strconv.Atoi(os.Getenv("BENCH_INFLIGHT"))
 			if cfg.Profile == "hot" {
 				cfg.Accounts = 1
 			}
