@@ -6,6 +6,10 @@ import (
 	"net/http"
 	"time"
 
+	"creditstream/events/journal"
+	"creditstream/projections"
+	"creditstream/projections/statement"
+	"creditstream/projections/usage"
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
 )
@@ -23,8 +27,19 @@ type Config struct {
 	AllowSandbox bool
 	// TestClock is the clock that POST /v1/admin/test-clock moves; nil when time is real.
 	TestClock *accounts.TestClock
+	// Advance lets happen what fell due by the test clock.
+	Advance func(ctx context.Context) error
 	// AddTenant makes a tenant; it returns when the tenant can be asked.
 	AddTenant func(ctx context.Context, name string, shards int) error
+
+	// Views keeps the views; Statement and Usage are those that questions are answered from.
+	Views     *projections.Runner
+	Statement func(journal.Name) (*statement.View, error)
+	Usage     func(journal.Name) (*usage.View, error)
+	// Journal returns a tenant's open journal.
+	Journal func(tenant string, shard int) *journal.Journal
+	// Verify folds the journals of a tenant ("": of all) anew and compares; the report has JSON tags.
+	Verify func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (report any, err error)
 
 	// RatePerKey is how many requests per second one key may make in the long run. Default 5,000.
 	RatePerKey int
@@ -35,11 +50,12 @@ type Config struct {
 
 // API is the doors of one server.
 type API struct {
-	cfg     Config
-	log     *slog.Logger
-	limits  limits
-	metrics *metrics
-	handler http.Handler
+	cfg      Config
+	log      *slog.Logger
+	limits   limits
+	metrics  *metrics
+	document []byte // OpenAPI
+	handler  http.Handler
 }
 
 // New returns the doors; nothing listens yet.
@@ -65,7 +81,7 @@ func (a *API) Handler() http.Handler { return a.handler }
 // Server returns a server for the handler whose timeouts a slow client cannot stretch. Streams lift the
 // write timeout for themselves.
 func Server(handler http.Handler) *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       time.Minute,
@@ -73,6 +89,8 @@ func Server(handler http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
+	tellStopping(server)
+	return server
 }
 
 // serve takes a request through the checks in the order of API.md: key, tenant, and then the handler's

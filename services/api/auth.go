@@ -12,8 +12,9 @@ import (
 	"creditstream/services/rules"
 )
 
-// open marks an endpoint that asks for no key.
-const open = credentials.Scope(0)
+// open marks an endpoint that asks for no key. It is not the zero scope: an endpoint whose scope was
+// forgotten is open to nobody.
+const open = credentials.Scope(1 << 7)
 
 const tokenPrefix = "cs_acct_"
 

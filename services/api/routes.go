@@ -38,9 +38,13 @@ type route struct {
 	query   []param
 	request any // a value of the body's type, nil for none
 	answer  any // a value of the answer's type, nil for none
-	status  int // of success; 0 is 200
-	codes   []rules.Code
-	handle  func(*call) (reply, error)
+	// Media types of body and answer, separated by spaces; "" is application/json.
+	requestMedia, answerMedia string
+
+	status int  // of success; 0 is 200
+	hidden bool // not part of the document
+	codes  []rules.Code
+	handle func(*call) (reply, error)
 }
 
 // param is a parameter of the query.
@@ -52,7 +56,20 @@ func (rt *route) ofAccount() bool { return strings.Contains(rt.path, "{account}"
 // routes is the table of everything that can be asked for over HTTP.
 func (a *API) routes() []route {
 	return slices.Concat(
+		catalogRoutes(),
+		accountRoutes(),
+		importRoutes(),
+		balanceRoutes(),
+		historyRoutes(),
+		checkRoutes(),
 		usageRoutes(),
+		eventRoutes(),
+		holdRoutes(),
+		lotRoutes(),
+		streamRoutes(),
+		adminRoutes(),
+		healthRoutes(),
+		docRoutes(),
 	)
 }
 
@@ -60,14 +77,16 @@ func (a *API) routes() []route {
 func (a *API) mux() http.Handler {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
-	for _, rt := range a.routes() {
+	routes := a.routes()
+	a.document, _ = document(routes)
+	for _, rt := range routes {
 		mux.Handle(rt.method+" "+rt.path, a.serve(&rt))
 		methods[rt.path] = append(methods[rt.path], rt.method)
 	}
 	for path, allowed := range methods {
 		mux.Handle(path, a.serve(wrongMethod(allowed)))
 	}
-	mux.Handle("/", a.serve(&route{id: "unknownPath", handle: func(c *call) (reply, error) {
+	mux.Handle("/", a.serve(&route{id: "unknownPath", scope: open, handle: func(c *call) (reply, error) {
 		return reply{}, &rules.Refusal{Code: codeNotFound, Detail: "nothing is at this path; /docs lists what is"}
 	}}))
 	return mux
@@ -76,7 +95,7 @@ func (a *API) mux() http.Handler {
 func wrongMethod(allowed []string) *route {
 	slices.Sort(allowed)
 	list := strings.Join(allowed, ", ")
-	return &route{id: "wrongMethod", handle: func(c *call) (reply, error) {
+	return &route{id: "wrongMethod", scope: open, handle: func(c *call) (reply, error) {
 		c.w.Header().Set("Allow", list)
 		return reply{}, &rules.Refusal{Code: codeMethodNotAllowed, Detail: "allowed here: " + list}
 	}}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"creditstream/services/accounts"
+)
+
+func healthRoutes() []route {
+	return []route{
+		{
+			id: "healthz", method: http.MethodGet, path: "/healthz", scope: open, summary: "The process answers", answer: Health{},
+			handle: func(*call) (reply, error) { return ok(Health{Status: "ok"}) },
+		},
+		{
+			id: "readyz", method: http.MethodGet, path: "/readyz", scope: open, summary: "The server takes requests",
+			detail: "Unavailable while a shard does not write or a view is not served.", answer: Health{}, handle: ready,
+		},
+		{
+			id: "metrics", method: http.MethodGet, path: "/metrics", scope: open, stream: true, summary: "Metrics, for Prometheus", answerMedia: "text/plain",
+			handle: func(c *call) (reply, error) {
+				c.metrics.handler().ServeHTTP(c.w, c.r)
+				return reply{status: http.StatusOK, written: true}, nil
+			},
+		},
+	}
+}
+
+// Health is a sign of life.
+type Health struct {
+	Status string `json:"status" enum:"ok,ready"`
+}
+
+func ready(c *call) (reply, error) {
+	select {
+	case <-stopping(c.ctx):
+		return reply{}, fmt.Errorf("%w: the server is stopping", accounts.ErrUnavailable)
+	default:
+	}
+	for _, t := range c.cfg.Accounts.Tenants() {
+		for _, shard := range t.Shards() {
+			if err := shard.Failed(); err != nil {
+				return reply{}, err
+			}
+		}
+	}
+	status, err := c.cfg.Views.Status()
+	if err != nil {
+		return reply{}, err
+	}
+	for i := range status {
+		if status[i].Problem != "" {
+			return reply{}, fmt.Errorf("%w: view %s of %s: %s", accounts.ErrUnavailable, status[i].View, status[i].Tenant, status[i].Problem)
+		}
+	}
+	return ok(Health{Status: "ready"})
+}
+
+type stoppingKey struct{}
+
+// stopping is closed when the server has been asked to stop: what would go on for ever ends then.
+func stopping(ctx context.Context) <-chan struct{} {
+	ch, _ := ctx.Value(stoppingKey{}).(chan struct{})
+	return ch
+}
+
+// tellStopping lets the server's requests know when it stops.
+func tellStopping(server *http.Server) {
+	ch := make(chan struct{})
+	server.BaseContext = func(net.Listener) context.Context {
+		return context.WithValue(context.Background(), stoppingKey{}, ch)
+	}
+	server.RegisterOnShutdown(func() { close(ch) })
+}
