@@ -31,7 +31,8 @@ func balanceAlerts(facts []credit.Fact, a *credit.Account, c *Catalog, meter str
 const day = 24 * time.Hour
 
 // nextWarning finds the lot whose end must be announced next, and when: the catalog's number of days
-// before its end, or at its start when it lives shorter than that. nil when none must be.
+// before its end, or at its start when it lives shorter than that. nil when none must be. Allowances are
+// not announced: the next one replaces them.
 func nextWarning(a *credit.Account, c *Catalog) (lot *credit.Lot, at time.Time) {
 	if c == nil || c.Alerts.ExpiringDays <= 0 {
 		return nil, at
@@ -42,7 +43,7 @@ func nextWarning(a *credit.Account, c *Catalog) (lot *credit.Lot, at time.Time) 
 			if l.Ends.IsZero() || lot != nil && l.Ends.Add(-ahead).After(at) {
 				break // in order of their ends: no later lot of the pool is due earlier
 			}
-			if l.Warned {
+			if l.Warned || l.Kind == credit.KindAllowance {
 				continue
 			}
 			due := l.Ends.Add(-ahead)
@@ -59,7 +60,8 @@ func nextWarning(a *credit.Account, c *Catalog) (lot *credit.Lot, at time.Time) 
 
 // NextDue is the earliest instant at which Settle has something to book for the account, by the catalog
 // in force at now: what the account knows itself (credit.Account.NextDue), and the warnings that the
-// catalog asks for. The zero time means never.
+// catalog asks for, which no fact states. Whoever decides when to settle asks this. The zero time means
+// never.
 func NextDue(a *credit.Account, b *Book, now time.Time) time.Time {
 	due := a.NextDue()
 	if lot, at := nextWarning(a, b.At(now)); lot != nil && (due.IsZero() || at.Before(due)) {
