@@ -29,19 +29,21 @@ type account struct {
 	Plan          string `json:"plan"`
 	Status        string `json:"status"`
 	Timezone      string `json:"timezone"`
-	PaymentMethod any    `json:"payment_method"`
 	Cycle         cycle  `json:"cycle"`
+	PaymentMethod struct {
+		Label string `json:"label"` // masked
+	} `json:"payment_method"`
 }
 
 func (a *app) accountSetCommand() *cobra.Command {
-	var plan, timezone, anchor, pin, payment, effective string
+	var plan, timezone, anchor, pin, card, cardLabel, cardProvider, effective string
 	var metadata []string
 	var noPlan, totp bool
 	command := &cobra.Command{
 		Use:   "set ACCOUNT",
 		Short: "Open an account, or change the settings that are named",
 		Example: `  credits account set acct-1 --tenant tecpet --plan ai --pin 482913
-  credits account set acct-1 --tenant wanclouds --plan pro --payment-method tok_visa_4242`,
+  credits account set acct-1 --tenant wanclouds --plan pro --card tok_1 --card-label "Visa •••• 4242"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.needTenant(); err != nil {
@@ -51,8 +53,10 @@ func (a *app) accountSetCommand() *cobra.Command {
 			setIf(body, "plan", plan)
 			setIf(body, "timezone", timezone)
 			setIf(body, "anchor", anchor)
-			setIf(body, "payment_method", payment)
 			setIf(body, "effective", effective)
+			if card != "" {
+				body["payment_method"] = map[string]string{"provider": cardProvider, "reference": card, "label": cardLabel}
+			}
 			if noPlan {
 				body["plan"] = nil
 			}
@@ -79,7 +83,9 @@ func (a *app) accountSetCommand() *cobra.Command {
 	flags.StringVar(&anchor, "anchor", "", "the `instant` from which its cycles are counted; set once (default now)")
 	flags.StringVar(&pin, "pin", "", "the manager's 6-digit `code`")
 	flags.BoolVar(&totp, "totp", false, "the manager's code comes from an authenticator; its address is shown once")
-	flags.StringVar(&payment, "payment-method", "", "the provider's `reference` of a saved payment method")
+	flags.StringVar(&card, "card", "", "the provider's `reference` of a saved payment method; never a card's number")
+	flags.StringVar(&cardLabel, "card-label", "", "what the buyer is shown of it, masked")
+	flags.StringVar(&cardProvider, "card-provider", "sandbox", "the payment `provider` that knows the reference")
 	flags.StringVar(&effective, "effective", "", "when a change of plan acts: now or next_cycle (default by the plans' ranks)")
 	flags.StringArrayVar(&metadata, "metadata", nil, "`name=value` kept with the account; may be repeated")
 	command.MarkFlagsMutuallyExclusive("plan", "no-plan")
@@ -131,7 +137,7 @@ func (a *app) accountEndCommand(verb, short string) *cobra.Command {
 func (a *app) printAccount(cmd *cobra.Command, r request) error {
 	var answer struct {
 		account
-		Provisioning string `json:"provisioning_url"` // of a TOTP secret, shown once
+		Provisioning string `json:"provisioning_uri"` // of a TOTP secret, shown once
 	}
 	raw, err := a.client().send(cmd.Context(), r, &answer)
 	if err != nil {
@@ -142,8 +148,8 @@ func (a *app) printAccount(cmd *cobra.Command, r request) error {
 		if answer.Cycle.From != "" {
 			fmt.Fprintf(w, "cycle %s to %s\n", moment(answer.Cycle.From), moment(answer.Cycle.To))
 		}
-		if answer.PaymentMethod != nil {
-			fmt.Fprintf(w, "payment method %v\n", answer.PaymentMethod)
+		if answer.PaymentMethod.Label != "" {
+			fmt.Fprintf(w, "pays with %s\n", answer.PaymentMethod.Label)
 		}
 		if answer.Provisioning != "" {
 			fmt.Fprintf(w, "for the authenticator, shown only now: %s\n", answer.Provisioning)

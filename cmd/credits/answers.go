@@ -73,13 +73,15 @@ type historyLine struct {
 }
 
 type usageReport struct {
-	Groups []struct {
-		Meter    string `json:"meter"`
-		Day      string `json:"day"`
-		Quantity int64  `json:"quantity"`
-		Credits  string `json:"credits"`
-	} `json:"groups"`
-	Credits string `json:"credits"`
+	Groups  []usageGroup `json:"groups"`
+	Credits string       `json:"credits"`
+}
+
+type usageGroup struct {
+	Meter    string `json:"meter"`
+	Day      string `json:"day"`
+	Quantity int64  `json:"quantity"`
+	Credits  string `json:"credits"`
 }
 
 type checkAnswer struct {

@@ -96,10 +96,11 @@ const (
 // commands lists the subcommands in the order of the help text.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.demoCommand(), a.serveCommand(),
 		a.checkCommand(), a.usageCommand(), a.balanceCommand(), a.historyCommand(),
 		a.reportCommand(), a.buyCommand(), a.grantCommand(),
 		a.accountCommand(), a.tenantCommand(), a.catalogCommand(), a.keyCommand(), a.clockCommand(),
-		a.replayCommand(),
+		a.replayCommand(), a.viewsCommand(), a.rebuildCommand(), a.verifyCommand(),
 	}
 }
 

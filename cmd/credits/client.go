@@ -42,7 +42,11 @@ type request struct {
 	query  url.Values // may be nil
 	body   any        // []byte goes as it is, nil is no body, anything else as JSON
 	media  string     // of the body; JSON if empty
+	accept string     // media type of the answer; "" for the server's own choice
 	id     string     // the idempotency key; "" sends none
+	// repeatable says that a POST without a key may be sent twice all the same: it changes nothing,
+	// or what it carries has keys of its own.
+	repeatable bool
 }
 
 // Problem is a refusal or a fault as the server states it (application/problem+json).
@@ -118,7 +122,7 @@ func (c *client) send(ctx context.Context, r request, into any) (json.RawMessage
 	if err != nil {
 		return nil, fmt.Errorf("encode %s %s: %w", r.method, r.path, err)
 	}
-	repeatable := r.method != http.MethodPost || r.id != ""
+	repeatable := r.method != http.MethodPost || r.id != "" || r.repeatable
 	for try := 1; ; try++ {
 		answer, wait, err := c.once(ctx, r, body)
 		switch {
@@ -183,6 +187,9 @@ func (c *client) open(ctx context.Context, r request, body []byte) (*http.Respon
 			media = "application/json"
 		}
 		req.Header.Set("Content-Type", media)
+	}
+	if r.accept != "" {
+		req.Header.Set("Accept", r.accept)
 	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)

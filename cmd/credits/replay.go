@@ -19,7 +19,7 @@ func (a *app) replayCommand() *cobra.Command {
 		Long: `Print a tenant's journal as newline-delimited CloudEvents, oldest first: every fact, in the order
 in which it was recorded. With --data it reads the journal of a stopped server.`,
 		Example: `  credits replay --tenant tecpet --account acct-1
-  credits replay --tenant tecpet --follow --type creditstream.UsageRecorded.v1
+  credits replay --tenant tecpet --follow --type UsageRecorded
   credits replay --tenant tecpet --data ./data > journal.ndjson`,
 		GroupID: groupAudit,
 		Args:    cobra.NoArgs,
@@ -57,9 +57,9 @@ in which it was recorded. With --data it reads the journal of a stopped server.`
 	}
 	flags := command.Flags()
 	a.dataFlag(command)
-	flags.StringVar(&from, "from-position", "", "only what came after this `position`")
+	flags.StringVar(&from, "from-position", "", "from the entry at this `position` on, itself included")
 	flags.StringVar(&account, "account", "", "only this `account`")
-	flags.StringVar(&kind, "type", "", "only events of this `type`")
+	flags.StringVar(&kind, "type", "", "only events of this `type`, such as UsageRecorded")
 	flags.BoolVar(&follow, "follow", false, "go on with what is recorded from now on, until interrupted")
 	command.MarkFlagsMutuallyExclusive("follow", "data")
 	return command

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"creditstream/services/node"
+)
+
+// serveCommand runs a server until it is told to stop.
+func (a *app) serveCommand() *cobra.Command {
+	cfg := node.Config{}
+	var testClock string
+	var verbose bool
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server: journal, views and doors in one process",
+		Long: `Run a server: the journal (an embedded NATS server), the views and the doors in one process, with
+everything it keeps under --data. When it is ready it prints its addresses as one line of JSON on
+standard output; its log goes to standard error. SIGTERM and Ctrl-C let it finish what is under way.
+
+Each file of --catalogs is published for the tenant that it is named after, when the tenant has no
+catalog yet or the file changed since it was last published from there.`,
+		Example: `  credits serve --dev
+  credits serve --dev --data ./data --test-clock 2026-01-31T12:00:00Z
+  credits serve --data /var/lib/creditstream --listen 0.0.0.0:8080 --catalogs /etc/creditstream/catalogs`,
+		GroupID: groupRun,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := acceptable(&cfg, testClock); err != nil {
+				return err
+			}
+			cfg.Logger = a.logger(verbose)
+			return a.serve(cmd.Context(), cfg)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&cfg.Data, "data", "data", "`directory` of everything that the server keeps")
+	flags.StringVar(&cfg.Listen, "listen", defaultListen, "`address` of the HTTP interface; port 0 picks a free one")
+	flags.StringVar(&cfg.NATSListen, "nats-listen", "127.0.0.1:4222", "`address` of the NATS interface; port 0 picks a free one, \"\" opens none")
+	flags.StringVar(&cfg.Catalogs, "catalogs", "", "`directory` of catalog files to publish, such as deploy/catalogs")
+	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
+	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
+	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
+	flags.StringVar(&testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")
+	return command
+}
+
+// acceptable finishes the configuration, or says what is wrong with the flags.
+func acceptable(cfg *node.Config, testClock string) error {
+	if testClock != "" {
+		at, err := time.Parse(time.RFC3339Nano, testClock)
+		if err != nil {
+			return wrongUse("--test-clock %q is not a time such as 2026-01-31T12:00:00Z", testClock)
+		}
+		cfg.TestClock = at
+	}
+	if cfg.Shards < 1 {
+		return wrongUse("--shards %d: a tenant has at least one", cfg.Shards)
+	}
+	for flag, address := range map[string]string{"listen": cfg.Listen, "nats-listen": cfg.NATSListen} {
+		if address == "" && flag == "nats-listen" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return wrongUse("--%s %q is not an address such as %s", flag, address, defaultListen)
+		}
+		if cfg.Dev && !isLoopback(host) {
+			return wrongUse("--dev takes requests without a key, so it listens on loopback addresses only: --%s %s is not one", flag, address)
+		}
+	}
+	if cfg.Catalogs != "" {
+		if info, err := os.Stat(cfg.Catalogs); err != nil || !info.IsDir() {
+			return wrongUse("--catalogs %s is not a directory", cfg.Catalogs)
+		}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+func (a *app) serve(ctx context.Context, cfg node.Config) error {
+	n, err := node.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	ready, err := json.Marshal(map[string]string{"http": n.HTTP(), "nats": n.NATS()})
+	if err == nil {
+		_, err = fmt.Fprintf(a.stdout, "%s\n", ready)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("say that the server is ready: %w", err), n.Close())
+	}
+	<-ctx.Done()
+	cfg.Logger.Info("stopping: finishing what is under way")
+	if err := n.Close(); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// logger logs to standard error, as text for people at a terminal and as JSON for a collector.
+func (a *app) logger(verbose bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if verbose {
+		options.Level = slog.LevelDebug
+	}
+	if isTerminal(a.stderr) {
+		return slog.New(slog.NewTextHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(a.stderr, options))
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// viewStatus is how one view of one journal stands.
+type viewStatus struct {
+	View       string `json:"view"`
+	Tenant     string `json:"tenant"`
+	Shard      int    `json:"shard"`
+	Position   int64  `json:"position"` // the commit that it is at
+	Journal    int64  `json:"journal"`  // the last commit of the journal
+	Bytes      int64  `json:"bytes"`
+	Generation int64  `json:"generation"`
+	Verified   int64  `json:"verified"` // the commit up to which it was last found equal
+	Problem    string `json:"problem"`
+}
+
+// viewsCommand shows how the views stand.
+func (a *app) viewsCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:     "views",
+		Short:   "Show every view: how far it is behind its journal, and whether it is sound",
+		Example: "  credits views\n  credits views --data ./data",
+		GroupID: groupAudit,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withNode(cmd.Context(), func(c *client) error {
+				var answer struct {
+					Views []viewStatus `json:"views"`
+				}
+				raw, err := c.send(cmd.Context(), request{method: http.MethodGet, path: apiPath("admin", "views")}, &answer)
+				if err != nil {
+					return err
+				}
+				return a.show(raw, func(w io.Writer) { printViews(w, answer.Views) })
+			})
+		},
+	}
+	a.dataFlag(command)
+	return command
+}
+
+func printViews(w io.Writer, views []viewStatus) {
+	g := newGrid("View", "Tenant", ">Shard", ">At commit", ">Behind", ">KiB", ">Generation", ">Verified at", "State")
+	for _, v := range views {
+		state := "ok"
+		if v.Problem != "" {
+			state = v.Problem
+		}
+		g.row(v.View, v.Tenant, v.Shard, count(v.Position), count(v.Journal-v.Position), count(v.Bytes>>10), v.Generation, count(v.Verified), state)
+	}
+	g.print(w)
+}
+
+// difference is one record that a view and a fold of its journal disagree on.
+type difference struct {
+	View    string `json:"view"`
+	Tenant  string `json:"tenant"`
+	Shard   int    `json:"shard"`
+	Record  string `json:"record"`
+	Live    string `json:"live"`
+	Journal string `json:"journal"`
+}
+
+func printDifferences(w io.Writer, differences []difference) {
+	for _, d := range differences {
+		fmt.Fprintf(w, "  %s/%d %s %s\n    view:    %s\n    journal: %s\n", d.Tenant, d.Shard, d.View, d.Record, orNone(d.Live), orNone(d.Journal))
+	}
+}
+
+// rebuildCommand makes a view anew.
+func (a *app) rebuildCommand() *cobra.Command {
+	var accept bool
+	shard := -1
+	command := &cobra.Command{
+		Use:   "rebuild VIEW",
+		Short: "Fold a view anew from its journals, compare it with the live one, and switch to it",
+		Long: `Fold a view anew from its journals beside the live one, which goes on serving; compare the two; and
+switch to the new one. If they differ nothing is switched, the records are named, and the exit code
+is 1; --accept then switches all the same. "credits views" lists the views.`,
+		Example: "  credits rebuild statement\n  credits rebuild accounts --tenant tecpet --data ./data",
+		GroupID: groupAudit,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			query := url.Values{}
+			addIf(query, "tenant", a.tenant)
+			if shard >= 0 {
+				query.Set("shard", strconv.Itoa(shard))
+			}
+			if accept {
+				query.Set("accept", "true")
+			}
+			return a.withNode(cmd.Context(), func(c *client) error { return a.rebuild(cmd.Context(), c, args[0], query) })
+		},
+	}
+	flags := command.Flags()
+	a.dataFlag(command)
+	flags.IntVar(&shard, "shard", -1, "only this shard of the tenant (default all)")
+	flags.BoolVar(&accept, "accept", false, "switch although records differ")
+	return command
+}
+
+func (a *app) rebuild(ctx context.Context, c *client, view string, query url.Values) error {
+	raw, err := c.long(ctx, request{method: http.MethodPost, path: apiPath("admin", "views", view, "rebuild"), query: query}, a.follow())
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Rebuilt []struct {
+			Tenant      string       `json:"tenant"`
+			Shard       int          `json:"shard"`
+			Position    int64        `json:"position"`
+			Different   int64        `json:"different"`
+			Differences []difference `json:"differences"`
+			Switched    bool         `json:"switched"`
+		} `json:"rebuilt"`
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return fmt.Errorf("decode the answer to the rebuild: %w", err)
+	}
+	allSwitched := true
+	for _, r := range answer.Rebuilt {
+		allSwitched = allSwitched && r.Switched
+	}
+	err = a.show(raw, func(w io.Writer) {
+		for _, r := range answer.Rebuilt {
+			outcome := "switched"
+			if !r.Switched {
+				outcome = "not switched: decide with --accept"
+			}
+			fmt.Fprintf(w, "%s of %s/%d at commit %s: %s records differ, %s\n", view, r.Tenant, r.Shard, count(r.Position), count(r.Different), outcome)
+			printDifferences(w, r.Differences)
+		}
+	})
+	if err == nil && !allSwitched {
+		err = errReported
+	}
+	return err
+}
+
+// follow returns what shows the progress of long work, journal by journal.
+func (a *app) follow() func(step) {
+	var current *bar
+	var journal string
+	return func(s step) {
+		name := fmt.Sprintf("%s/%d", s.Tenant, s.Shard)
+		if name != journal {
+			journal, current = name, a.newBar(max(s.Total, 1), "commits of "+name)
+		}
+		current.set(s.Done)
+		if s.Done >= s.Total {
+			current.done()
+		}
+	}
+}
+
+// step is how far long work is with one journal, in commits.
+type step struct {
+	Tenant string `json:"tenant"`
+	Shard  int    `json:"shard"`
+	Done   int    `json:"done"`
+	Total  int    `json:"total"`
+}
+
+// long sends a request that is answered by lines of progress and, in the last one, the answer.
+func (c *client) long(ctx context.Context, r request, tell func(step)) (json.RawMessage, error) {
+	r.accept = "application/x-ndjson"
+	var last json.RawMessage
+	for line, err := range c.lines(ctx, r) {
+		if err != nil {
+			return nil, err
+		}
+		var s step
+		if json.Unmarshal(line, &s) == nil && bytes.Contains(line, []byte(`"done":`)) && s.Total > 0 {
+			tell(s)
+			continue
+		}
+		last = line
+	}
+	if last == nil {
+		return nil, errors.New("the server broke off without an answer")
+	}
+	var problem Problem
+	if err := json.Unmarshal(last, &problem); err == nil && problem.Code != "" {
+		problem.raw = last
+		return nil, &problem
+	}
+	return last, nil
+}
