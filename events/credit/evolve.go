@@ -151,6 +151,7 @@ func (a *Account) renew(e *CycleRenewed, at time.Time) {
 		}
 		from.Recognised += r.Into.Price.Minor
 		a.birth(r.Into)
+		a.followRollover(from.ID, r.Into.Lot)
 	}
 	for _, ended := range e.Expired {
 		a.expire(ended, at)
@@ -162,6 +163,16 @@ func (a *Account) renew(e *CycleRenewed, at time.Time) {
 	a.startCycle(e.Cycle, e.Forget)
 	for _, g := range e.Granted {
 		a.addLot(g)
+	}
+}
+
+// followRollover keeps a purchase with the lot that its credits rolled into, so that a refund finds them.
+func (a *Account) followRollover(from, into string) {
+	for _, p := range a.purchases {
+		if p.Lot == from {
+			p.Lot = into
+			a.touchPurchase(p)
+		}
 	}
 }
 

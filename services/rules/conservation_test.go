@@ -38,7 +38,7 @@ pools:
   left: {priority: 20, meters: [video, image], expires: 3 months, reversal: 30 days}
   right: {priority: 20, meters: [video, page], expires: 30 days, reversal: expire}
   always: {priority: 25, expires: never}
-  wide: {priority: 20, expires: cycle_end}
+  wide: {priority: 20, expires: cycle_end, rollover: {cycles: 1}}
 without_plan: {purchase: true, grants: all}
 plans:
   free: {rank: 1, paid: false, meters: [video], allowances: {monthly: 10}}

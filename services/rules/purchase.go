@@ -307,7 +307,7 @@ func (c RefundPurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]cre
 	}
 	if l := a.Lot(p.Lot); l != nil && !l.Ended {
 		refund.Amount, refund.Unit = l.Remaining, l.Unit
-		money, _, err := credit.Amount(p.Price.Minor).MulDiv(int64(l.Remaining), int64(l.Granted))
+		money, _, err := credit.Amount(l.Price.Minor).MulDiv(int64(l.Remaining), int64(l.Granted))
 		if err != nil {
 			return nil, fmt.Errorf("refund %s: %w", p.ID, err)
 		}

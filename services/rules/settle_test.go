@@ -192,7 +192,7 @@ func TestWhatEndsAtTheBoundaryRepaysNothing(t *testing.T) {
 // A plan whose boundaries are whole days, taken up on the renewal's date before its hour, renews at
 // once: the date has begun.
 func TestAnotherSortOfBoundary(t *testing.T) {
-	b := crowdedBook(t, "wide: {priority: 20, expires: cycle_end}", "wide: {priority: 20, expires: day_before_renewal}",
+	b := crowdedBook(t, "wide: {priority: 20, expires: cycle_end, rollover: {cycles: 1}}", "wide: {priority: 20, expires: day_before_renewal}",
 		"allowances: {monthly: 90, calls: 7}", "allowances: {wide: 90}")
 	a := opened(t, b, "basic")
 	morning := a.Cycle().To.Add(-time.Hour)
@@ -216,5 +216,22 @@ func TestLateUsageDoesNotAccumulate(t *testing.T) {
 	e := do(t, a, b, now, rules.Use{Meter: "call", Quantity: 4, Time: noon.Add(time.Hour)})[0].Event.(*credit.UsageRecorded)
 	if e.Cost != 100 || e.Carry != nil || a.Carry("call") != 2 {
 		t.Errorf("costs %d, leaves %d uncharged", e.Cost, a.Carry("call"))
+	}
+}
+
+// A refund finds what a purchase's credits rolled into, and pays back their share of the price.
+func TestRefundAfterRollover(t *testing.T) {
+	b := crowdedBook(t, "rollover: {cycles: 1}", "rollover: {up_to: 50}")
+	a := opened(t, b, "empty")
+	do(t, a, b, noon, rules.RequestPurchase{Purchase: "p", Pack: "large", Provider: "sandbox"}) // 70 for 100.00 EUR
+	do(t, a, b, noon, rules.ConfirmPayment{Purchase: "p", Paid: credit.Money{Currency: "EUR", Minor: 10000}})
+	now := a.Cycle().To
+	do(t, a, b, now, rules.Use{Meter: "ping", Quantity: 20}) // 10 of the 50 that rolled over
+	e := do(t, a, b, now, rules.RefundPurchase{Purchase: "p", Reason: "unhappy"})[0].Event.(*credit.PurchaseRefunded)
+	if e.Lot != "l2" || e.Amount != 4000 || e.Money.Minor != 5713 {
+		t.Errorf("refunded %s, want 40 of l2 for 71.42 × 40 / 50", mustJSON(e))
+	}
+	if terms := a.Pool("wide").Terms; terms.Remaining != 0 || terms.Revoked != 4000 || !terms.Close() {
+		t.Errorf("%+v", terms)
 	}
 }
