@@ -90,7 +90,7 @@ func BalanceOf(a *credit.Account, b *Book, now time.Time) Balance {
 	plan := planOf(catalog, a.Plan())
 	for _, pool := range catalog.PoolOrder {
 		had := a.Pool(pool.ID)
-		if had == nil && (plan == nil || !plan.MaySpend(pool.ID)) {
+		if had == nil && !plan.MaySpend(pool.ID) {
 			continue
 		}
 		p := poolBalance(a, had, pool, plan)
@@ -99,7 +99,7 @@ func BalanceOf(a *credit.Account, b *Book, now time.Time) Balance {
 	}
 	for _, had := range a.Pools() {
 		if catalog.Pools[had.Name] == nil {
-			balance.list(poolBalance(a, had, &Pool{ID: had.Name}, nil))
+			balance.list(poolBalance(a, had, &Pool{ID: had.Name}, plan))
 		}
 	}
 	return balance
@@ -124,7 +124,7 @@ func poolBalance(a *credit.Account, had *credit.Pool, pool *Pool, plan *Plan) Po
 		Total: terms.Total(), Used: terms.Used, Held: terms.Held,
 		Expired: terms.Expired, Revoked: terms.Revoked, Remaining: terms.Remaining,
 	}
-	if a.Closed() || plan == nil || !plan.MaySpend(pool.ID) {
+	if a.Closed() || !plan.MaySpend(pool.ID) {
 		p.Frozen, p.Remaining = p.Remaining, 0
 	}
 	if live := had.Live(); len(live) > 0 {
