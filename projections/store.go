@@ -60,9 +60,10 @@ type Store struct {
 	name string
 	db   *pebble.DB
 
-	mu    sync.Mutex
-	last  uint32 // generation
-	views map[Name]*View
+	mu     sync.Mutex
+	last   uint32 // generation
+	views  map[Name]*View
+	closed bool
 }
 
 // Open opens a store, or makes it.
@@ -149,8 +150,15 @@ func (s *Store) setNumber(key []byte, n uint32) error {
 // Name is the name of the kind of view.
 func (s *Store) Name() string { return s.name }
 
-// Close flushes the store to disk and closes it. Nobody may use its views any more.
+// Close flushes the store to disk and closes it. Nobody may use its views any more. A second call does nothing.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
 	if err := s.db.Flush(); err != nil {
 		return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
 	}

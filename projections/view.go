@@ -167,13 +167,29 @@ func (it *Iter) SeekLT(rest []byte) bool {
 // Checkpoint is the place in the journal that the records stand for; Sequence 0, with no journal, when the
 // view is empty.
 func (v *View) Checkpoint() (Head, error) {
-	value, ok, err := v.Get(nil, nil)
-	if err != nil || !ok {
+	for {
+		g := v.live.Load()
+		head, err := checkpointOf(v.store.db, g.prefix)
+		if err != nil {
+			return Head{}, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, err)
+		}
+		if v.live.Load() == g {
+			return head, nil
+		}
+	}
+}
+
+func checkpointOf(reader pebble.Reader, prefix []byte) (head Head, err error) {
+	value, closer, err := reader.Get(prefix)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Head{}, nil
+	}
+	if err != nil {
 		return Head{}, err
 	}
-	var head Head
+	defer func() { err = errors.Join(err, closer.Close()) }()
 	if len(value) < 8+len(head.Hash) {
-		return Head{}, fmt.Errorf("view %s of %s: checkpoint: %w", v.store.name, v.name, ErrDamaged)
+		return Head{}, fmt.Errorf("checkpoint: %w", ErrDamaged)
 	}
 	head.Sequence = binary.BigEndian.Uint64(value)
 	head.Journal = string(value[8+copy(head.Hash[:], value[8:]):])

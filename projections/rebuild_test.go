@@ -1,0 +1,182 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"creditstream/projections"
+	"creditstream/projections/accounts"
+	"creditstream/projections/internal/trial"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// While commits arrive, every view is rebuilt: what serves afterwards is the same, in another generation.
+func TestRebuildWhileCommitsArrive(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 10))
+	w.write(30, 10)
+	s := newStand(t, vfs.NewMem())
+	s.add(t, w, nil)
+	s.await(t, w)
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for _, c := range w.write(1, 5) {
+					s.runner.Feed(acme, c)
+				}
+			}
+		}
+	})
+	for _, fold := range folds {
+		before := s.view(t, fold, acme).Standing().Generation
+		var last uint64
+		r, err := s.runner.Rebuild(t.Context(), fold.Name(), acme, projections.RebuildOptions{Progress: func(done, total uint64) {
+			if done < last || done > total {
+				t.Errorf("progress %d of %d after %d", done, total, last)
+			}
+			last = done
+		}})
+		if err != nil || !r.Compared || r.Different != 0 || !r.Switched || last == 0 {
+			t.Errorf("rebuild of %s: %+v, %v, progress %d", fold.Name(), r, err, last)
+		}
+		if s.view(t, fold, acme).Standing().Generation == before {
+			t.Errorf("%s serves the old generation", fold.Name())
+		}
+	}
+	close(stop)
+	writing.Wait()
+	s.await(t, w)
+	s.check(t, w)
+}
+
+// A record that is changed, missing or too much is found by its key, and the switch waits for a person.
+func TestRebuildReportsWhatDiffers(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 10))
+	w.write(30, 10)
+	for _, c := range []struct {
+		fold   projections.Fold
+		letter byte
+		says   string
+	}{{folds[0], 'a', "account account-00000"}, {folds[1], 'f', "of account account-00000"}, {folds[2], 'u', "usage of "}} {
+		s := newStand(t, vfs.NewMem())
+		s.add(t, w, nil)
+		s.await(t, w)
+		view := s.view(t, c.fold, acme)
+		changed, missing := anyKey(t, view, c.letter, 0), anyKey(t, view, c.letter, 3)
+		change(t, view, changed, []byte{1, 2, 3})
+		change(t, view, missing, nil)
+		change(t, view, string(c.letter)+"nobody\x00zzzzzzzzz", []byte{1})
+		damaged := records(t, view)
+		r, err := s.runner.Rebuild(t.Context(), c.fold.Name(), acme, projections.RebuildOptions{})
+		if err != nil || r.Different != 3 || len(r.Differences) != 3 || r.Switched {
+			t.Fatalf("rebuild of %s: %+v, %v", c.fold.Name(), r, err)
+		}
+		same(t, "what serves on", records(t, view), damaged)
+		sides := 0
+		for _, d := range r.Differences {
+			if d.Tenant != "acme" || d.View != c.fold.Name() {
+				t.Errorf("difference %+v", d)
+			}
+			if strings.Contains(d.Record, c.says) && d.Journal != "" {
+				sides++
+			}
+		}
+		if sides != 2 {
+			t.Errorf("%s: differences %+v", c.fold.Name(), r.Differences)
+		}
+		if r, err = s.runner.Rebuild(t.Context(), c.fold.Name(), acme, projections.RebuildOptions{Accept: true}); err != nil || !r.Switched || r.Different != 3 {
+			t.Fatalf("rebuild of %s: %+v, %v", c.fold.Name(), r, err)
+		}
+		s.check(t, w)
+	}
+}
+
+// loop stands for the one who writes a view of its own: it lets in between two commits.
+type loop struct {
+	mu      sync.Mutex
+	between int
+}
+
+func (l *loop) Between(_ context.Context, f func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.between++
+	return f()
+}
+
+func TestRebuildOfAViewThatTheLoopWrites(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 10))
+	w.write(30, 10)
+	s := newStand(t, vfs.NewMem(), "accounts")
+	view, err := accounts.Of(s.stores["accounts"], acme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := projections.CatchUp(t.Context(), accounts.Fold{}, view.View, w.journal, discard, nil); err != nil {
+		t.Fatal(err)
+	}
+	l := &loop{}
+	s.add(t, w, l)
+	// A stage from before the switch has to write into what is live after it.
+	stage := view.Stage()
+	defer func() { _ = stage.Close() }()
+	if err := stage.Commit(w.journal.Head()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.runner.Rebuild(t.Context(), "accounts", acme, projections.RebuildOptions{})
+	if err != nil || !r.Switched || !r.Compared || l.between != 2 {
+		t.Fatalf("rebuild %+v, %v, %d pauses", r, err, l.between)
+	}
+	c := w.write(1, 1)[0]
+	loaded := make(map[string]bool)
+	for i := range c.Entries {
+		e := &c.Entries[i]
+		a, err := view.Load(e.Account)
+		if err != nil || loaded[e.Account] {
+			t.Fatal("load twice, or", err)
+		}
+		loaded[e.Account] = true
+		for _, f := range e.Facts {
+			a.Evolve(f.Event, f.At)
+		}
+		stage.Account(a)
+		stage.Key(e.Account, e.Key, e.Hash, c.Head.Sequence, uint32(i))
+		if err := stage.Commit(c.Head); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await(t, w)
+	s.check(t, w)
+}
+
+// A rebuild that is given up leaves the live records, and nothing else.
+func TestRebuildGivenUp(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 10))
+	w.write(30, 10)
+	s := newStand(t, vfs.NewMem())
+	s.add(t, w, nil)
+	s.await(t, w)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := s.runner.Rebuild(ctx, "statement", acme, projections.RebuildOptions{Progress: func(uint64, uint64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("a rebuild that was cancelled: %v", err)
+	}
+	s.check(t, w)
+	if r, err := s.runner.Rebuild(t.Context(), "statement", acme, projections.RebuildOptions{}); err != nil || !r.Switched {
+		t.Fatalf("the next rebuild: %+v, %v", r, err)
+	}
+	if _, err := s.runner.Rebuild(t.Context(), "nothing", acme, projections.RebuildOptions{}); err == nil {
+		t.Fatal("a view that is none was rebuilt")
+	}
+}

@@ -1,0 +1,366 @@
+package projections
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// VerifyConfig says what to verify, and with what.
+type VerifyConfig struct {
+	Journal Journal
+	// Views are those to compare with the fold of the journal; they may be live.
+	Views []VerifiedView
+	// Scratch is a directory for what does not fit into memory; empty means the system's for temporary files.
+	Scratch string
+	// MayPay says whether a pool may pay for a meter by a version of the catalog; nil leaves that unchecked
+	// (pools that count units of a meter are checked in any case).
+	MayPay func(catalog uint32, pool, meter string) bool
+	// Progress is told how many commits of how many were read; nil for nobody.
+	Progress func(done, total uint64)
+}
+
+// VerifiedView is a view and the fold that makes it.
+type VerifiedView struct {
+	Fold Fold
+	View *View
+}
+
+// Report is what a verification found. A journal without a fault has zeroes from Lost to Disordered.
+type Report struct {
+	Tenant   string `json:"tenant"`
+	Shard    int    `json:"shard"`
+	Journal  string `json:"journal"`
+	Position uint64 `json:"position"` // the last commit that was read
+	Commits  uint64 `json:"commits"`
+	Entries  uint64 `json:"entries"`
+	Events   uint64 `json:"events"`
+	Accounts uint64 `json:"accounts"`
+
+	// Lost counts commits that are missing, changed or unreadable, from the first such one to the end.
+	Lost uint64 `json:"lost"`
+	// Doubled counts what took effect twice: an idempotency key, a purchase.
+	Doubled uint64 `json:"doubled"`
+	// Overdrawn counts draws that a lot could not pay, or was not allowed to: gone, not there yet, of another meter.
+	Overdrawn uint64 `json:"overdrawn"`
+	// Unbalanced counts entries after which the terms of a pool did not close.
+	Unbalanced uint64 `json:"unbalanced"`
+	// Nonsensical counts entries that no rule could have decided.
+	Nonsensical uint64 `json:"nonsensical"`
+	// Disordered counts entries recorded before the one they follow.
+	Disordered uint64 `json:"disordered"`
+	// Faults describes the first of all these.
+	Faults []Fault `json:"faults,omitempty"`
+
+	Views []ViewReport `json:"views"`
+	// Different counts records of views that differ from the fold of the journal; Differences describes the first.
+	Different   uint64       `json:"different"`
+	Differences []Difference `json:"differences,omitempty"`
+	// OK says that nothing at all was found.
+	OK bool `json:"ok"`
+}
+
+// Fault is one thing that is wrong with a journal.
+type Fault struct {
+	Sequence uint64 `json:"sequence"`
+	Entry    uint32 `json:"entry"`
+	Account  string `json:"account,omitempty"`
+	Problem  string `json:"problem"`
+}
+
+// ViewReport is what was found about one view.
+type ViewReport struct {
+	View     string `json:"view"`
+	Position uint64 `json:"position"` // the commit at which it was compared
+	Records  string `json:"records"`  // "equal", "different", or why they could not be compared
+	Count    uint64 `json:"different"`
+}
+
+// maxFaults bounds how many faults are described; all are counted.
+const maxFaults = 100
+
+// Verify folds a journal from its start and compares views with it. Nothing that it trusts is what wrote them:
+// it computes the hashes anew, decodes with encoding/json, and folds into stores of its own. An error means that
+// it could not finish; what it found is in the report.
+func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
+	name := cfg.Journal.Name()
+	v := &verification{cfg: cfg, report: Report{Tenant: name.Tenant, Shard: name.Shard, Journal: cfg.Journal.Start().Journal, Views: []ViewReport{}}}
+	err := v.run(ctx)
+	r := &v.report
+	r.OK = err == nil && r.Lost+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Different == 0
+	for _, view := range r.Views {
+		r.OK = r.OK && view.Records == recordsEqual
+	}
+	if err != nil {
+		return *r, fmt.Errorf("verify journal %s: %w", name, err)
+	}
+	return *r, nil
+}
+
+const (
+	recordsEqual     = "equal"
+	recordsDifferent = "different"
+)
+
+type verification struct {
+	cfg    VerifyConfig
+	report Report
+	checks *checks
+	twins  []*twin
+}
+
+// twin is a view under verification: what it was at the start, and the fold of the journal up to there.
+type twin struct {
+	VerifiedView
+	snapshot *pebble.Snapshot
+	prefix   []byte
+	head     Head
+	store    *Store
+	folding  *folding
+	reached  bool
+	problem  string
+}
+
+func (v *verification) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp(v.cfg.Scratch, "verify-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if v.checks, err = newChecks(dir, &v.report, v.cfg.MayPay); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.checks.close()) }()
+	defer func() {
+		for _, t := range v.twins {
+			err = errors.Join(err, t.close())
+		}
+	}()
+	for _, view := range v.cfg.Views {
+		t, err := newTwin(view, v.cfg.Journal, dir)
+		if t != nil {
+			v.twins = append(v.twins, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := v.read(ctx); err != nil {
+		return err
+	}
+	for _, t := range v.twins {
+		if err := v.compare(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
+	db := view.View.store.db
+	t := &twin{VerifiedView: view}
+	for {
+		g := view.View.live.Load()
+		t.snapshot, t.prefix = db.NewSnapshot(), g.prefix
+		if view.View.live.Load() == g {
+			break
+		}
+		if err := t.snapshot.Close(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if t.head, err = checkpointOf(t.snapshot, t.prefix); err != nil {
+		t.problem = err.Error()
+		return t, nil
+	}
+	if t.head == (Head{}) {
+		t.head = j.Start()
+	}
+	t.reached = t.head == j.Start()
+	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default, Scratch: true}); err != nil {
+		return t, err
+	}
+	folded, err := t.store.View(j.Name(), view.Fold.Version())
+	if err != nil {
+		return t, err
+	}
+	t.folding, err = newFolding(view.Fold, folded, j.Start())
+	return t, err
+}
+
+func (t *twin) close() error {
+	if t.folding != nil {
+		t.folding.close()
+	}
+	err := t.snapshot.Close()
+	if t.store != nil {
+		err = errors.Join(err, t.store.Close())
+	}
+	return err
+}
+
+// add folds a commit into the twin as far as the view went.
+func (t *twin) add(c Commit) {
+	if t.problem != "" || t.reached {
+		return
+	}
+	if err := t.folding.add(c); err != nil {
+		t.problem = err.Error()
+		return
+	}
+	if c.Head.Sequence == t.head.Sequence {
+		t.reached = true
+		if c.Head != t.head {
+			t.problem = fmt.Sprintf("its checkpoint at commit %d is not on this journal's chain", t.head.Sequence)
+		}
+	}
+}
+
+// read goes over the journal once, for the checks and for all twins.
+func (v *verification) read(ctx context.Context) error {
+	j, r := v.cfg.Journal, &v.report
+	total := j.Head().Sequence
+	for c, err := range v.decoded(ctx) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			r.Lost += max(total, r.Position+1) - r.Position
+			v.checks.fault(Position{Sequence: r.Position + 1}, "", err.Error())
+			return nil
+		}
+		if err := v.checks.commit(c); err != nil {
+			return err
+		}
+		for _, t := range v.twins {
+			t.add(c)
+		}
+		r.Position = c.Head.Sequence
+		r.Commits++
+		if v.cfg.Progress != nil && r.Commits%64 == 0 {
+			v.cfg.Progress(r.Position, max(total, r.Position))
+		}
+	}
+	if r.Position < total {
+		r.Lost += total - r.Position
+		v.checks.fault(Position{Sequence: r.Position + 1}, "", fmt.Sprintf("the journal ends here; commit %d was acknowledged", total))
+	}
+	if v.cfg.Progress != nil {
+		v.cfg.Progress(r.Position, max(total, r.Position))
+	}
+	return ctx.Err()
+}
+
+// decoded reads, hashes and decodes beside the one who folds.
+func (v *verification) decoded(ctx context.Context) iter.Seq2[Commit, error] {
+	return func(yield func(Commit, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		commits := make(chan Commit, readAhead)
+		var failed error
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			defer close(commits)
+			failed = v.decode(ctx, commits)
+		})
+		defer reader.Wait()
+		defer cancel()
+		for c := range commits {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if failed != nil {
+			yield(Commit{}, failed)
+		}
+	}
+}
+
+func (v *verification) decode(ctx context.Context, to chan<- Commit) error {
+	prev := v.cfg.Journal.Start()
+	for c, err := range v.cfg.Journal.Read(ctx, 1) {
+		if err != nil {
+			return err
+		}
+		if c.Sequence != prev.Sequence+1 {
+			return fmt.Errorf("commit %d follows commit %d", c.Sequence, prev.Sequence)
+		}
+		digest := sha256.New()
+		digest.Write(prev.Hash[:])
+		digest.Write(c.Body)
+		if [sha256.Size]byte(digest.Sum(nil)) != c.Hash {
+			return fmt.Errorf("commit %d: its hash is not that of its body and of the commit before it", c.Sequence)
+		}
+		entries, err := decodeSlowly(c.Body)
+		if err != nil {
+			return fmt.Errorf("commit %d: %w", c.Sequence, err)
+		}
+		prev = c.Head
+		select {
+		case to <- Commit{Head: c.Head, Entries: entries, Body: c.Body}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (v *verification) compare(ctx context.Context, t *twin) error {
+	report := ViewReport{View: t.Fold.Name(), Position: t.head.Sequence, Records: recordsEqual}
+	defer func() { v.report.Views = append(v.report.Views, report) }()
+	switch {
+	case t.problem != "":
+		report.Records = t.problem
+		return nil
+	case !t.reached:
+		report.Records = fmt.Sprintf("it is at commit %d, the journal ends at %d", t.head.Sequence, v.report.Position)
+		return nil
+	}
+	if err := t.folding.flush(); err != nil {
+		return err
+	}
+	found := differences{first: v.report.Differences}
+	live := side{t.snapshot, t.prefix}
+	folded := side{t.store.db, t.folding.view.live.Load().prefix}
+	if err := compare(ctx, t.Fold, t.View.name, live, folded, &found); err != nil {
+		return err
+	}
+	report.Count = found.count
+	v.report.Different += found.count
+	v.report.Differences = found.first
+	if found.count > 0 {
+		report.Records = recordsDifferent
+		return nil
+	}
+	return t.View.noteVerified(t.prefix, t.head.Sequence)
+}
+
+// noteVerified remembers a verification of the generation with that prefix.
+func (v *View) noteVerified(prefix []byte, position uint64) error {
+	if string(v.live.Load().prefix) != string(prefix) {
+		return nil
+	}
+	return v.note(func(s *Standing) { s.Verified = position })
+}
+
+// Verify verifies one journal and all its views, see VerifyConfig.
+func (r *Runner) Verify(ctx context.Context, name Name, cfg VerifyConfig) (Report, error) {
+	for _, k := range r.kinds {
+		k.mu.Lock()
+		s := k.shards[name]
+		k.mu.Unlock()
+		if s == nil {
+			return Report{}, fmt.Errorf("view %s: there is no journal %s", k.fold.Name(), name)
+		}
+		cfg.Journal = s.journal
+		cfg.Views = append(cfg.Views, VerifiedView{k.fold, s.view})
+	}
+	return Verify(ctx, cfg)
+}

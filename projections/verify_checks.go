@@ -1,0 +1,267 @@
+package projections
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"creditstream/events/credit"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// checks are what every entry of a journal is held against. Accounts and keys that do not fit into memory are
+// spilled into a store of its own:
+//
+//	a | account | part | id    a part of an account
+//	k | account | key          a key that was used
+//	n | account                an account that was seen
+type checks struct {
+	report   *Report
+	mayPay   func(catalog uint32, pool, meter string) bool
+	db       *pebble.DB
+	batch    *pebble.Batch // indexed: what is in it is found
+	accounts map[string]*credit.Account
+	broken   map[string]bool // accounts that nothing more can be said about
+	recorded time.Time
+	key      []byte
+	value    []byte
+}
+
+// Bounds of what checks keep in memory.
+const (
+	checkedAccounts = 16_384
+	checkedBytes    = 4 << 20
+)
+
+func newChecks(dir string, report *Report, mayPay func(uint32, string, string) bool) (*checks, error) {
+	db, err := pebble.Open(filepath.Join(dir, "checks"), options(Config{Scratch: true}))
+	if err != nil {
+		return nil, fmt.Errorf("open scratch store: %w", err)
+	}
+	return &checks{report: report, mayPay: mayPay, db: db, batch: db.NewIndexedBatch(), accounts: make(map[string]*credit.Account), broken: make(map[string]bool)}, nil
+}
+
+func (c *checks) close() error { return errors.Join(c.batch.Close(), c.db.Close()) }
+
+func (c *checks) fault(at Position, account, problem string) {
+	if len(c.report.Faults) < maxFaults {
+		c.report.Faults = append(c.report.Faults, Fault{at.Sequence, at.Offset, account, problem})
+	}
+}
+
+// commit checks all entries of one commit.
+func (c *checks) commit(commit Commit) error {
+	for i := range commit.Entries {
+		if err := c.entry(Position{commit.Head.Sequence, uint32(i)}, &commit.Entries[i]); err != nil {
+			return err
+		}
+	}
+	if len(c.accounts) > checkedAccounts || c.batch.Len() > checkedBytes {
+		return c.spill()
+	}
+	return nil
+}
+
+func (c *checks) entry(at Position, e *credit.Entry) error {
+	c.report.Entries++
+	c.report.Events += uint64(len(e.Facts))
+	if e.Recorded.Before(c.recorded) {
+		c.report.Disordered++
+		c.fault(at, e.Account, fmt.Sprintf("recorded at %s, after an entry of %s", e.Recorded, c.recorded))
+	}
+	c.recorded = e.Recorded
+	if e.Key != "" && e.Hash != (credit.Hash{}) {
+		if err := c.once(at, e); err != nil {
+			return err
+		}
+	}
+	if e.Account == "" || c.broken[e.Account] {
+		return nil
+	}
+	a, err := c.load(e.Account)
+	if err != nil {
+		return err
+	}
+	for i := range e.Facts {
+		c.fact(at, a, &e.Facts[i])
+	}
+	c.balance(at, a)
+	return nil
+}
+
+// once sees to it that a key is used once.
+func (c *checks) once(at Position, e *credit.Entry) error {
+	c.key = append(AppendText(append(c.key[:0], 'k'), e.Account), e.Key...)
+	_, closer, err := c.batch.Get(c.key)
+	switch {
+	case err == nil:
+		c.report.Doubled++
+		c.fault(at, e.Account, fmt.Sprintf("key %q was used before", e.Key))
+		return closer.Close()
+	case !errors.Is(err, pebble.ErrNotFound):
+		return err
+	}
+	return c.batch.Set(c.key, nil, nil)
+}
+
+// fact checks the draws of one fact against the account as it was before, and folds it.
+func (c *checks) fact(at Position, a *credit.Account, f *credit.Fact) {
+	switch e := f.Event.(type) {
+	case *credit.UsageRecorded:
+		c.draws(at, a, e.Draws, e.Meter, e.Catalog, f.At)
+	case *credit.HoldPlaced:
+		c.draws(at, a, e.Draws, e.Meter, e.Catalog, f.At)
+	case *credit.HoldCaptured:
+		c.draws(at, a, e.Excess, e.Meter, e.Catalog, f.At)
+	case *credit.DebtRepaid:
+		c.draws(at, a, e.Draws, e.Meter, 0, f.At)
+	case *credit.CreditPurchased:
+		if p := a.Purchase(e.Purchase); p != nil && p.Lot != "" {
+			c.report.Doubled++
+			c.fault(at, a.ID(), fmt.Sprintf("purchase %s gave lot %s and now %s", e.Purchase, p.Lot, e.Lot))
+		}
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			c.report.Nonsensical++
+			c.broken[a.ID()] = true
+			c.fault(at, a.ID(), fmt.Sprint(reason))
+		}
+	}()
+	if !c.broken[a.ID()] {
+		a.Evolve(f.Event, f.At)
+	}
+}
+
+// draws checks that lots could and might pay: they had it, were there at the time, and are for the meter.
+func (c *checks) draws(at Position, a *credit.Account, draws []credit.Draw, meter string, catalog uint32, when time.Time) {
+	spent := make(map[string]credit.Amount)
+	for i := range draws {
+		d := &draws[i]
+		l := a.Lot(d.Lot)
+		spent[d.Lot] += d.Amount
+		problem := ""
+		switch {
+		case l == nil:
+			problem = "which the account has not"
+		case l.Pool != d.Pool || l.Unit != d.Unit:
+			problem = fmt.Sprintf("which is in pool %s", l.Pool)
+		case d.Unit != "" && d.Unit != meter:
+			problem = fmt.Sprintf("which counts units of %s", d.Unit)
+		case d.Amount <= 0:
+			problem = "which is no amount"
+		case !l.ValidAt(when):
+			problem = fmt.Sprintf("which is valid from %s to %s, not at %s", l.Starts, l.Ends, when)
+		case !l.Ended && spent[d.Lot] > l.Remaining:
+			problem = fmt.Sprintf("which has %d", l.Remaining)
+		case l.Ended && spent[d.Lot] > l.Breakage:
+			problem = fmt.Sprintf("which ended with %d", l.Breakage)
+		case c.mayPay != nil && catalog > 0 && !c.mayPay(catalog, d.Pool, meter):
+			problem = fmt.Sprintf("whose pool %s does not pay for %s", d.Pool, meter)
+		}
+		if problem != "" {
+			c.report.Overdrawn++
+			c.fault(at, a.ID(), fmt.Sprintf("%d drawn from lot %s for %s, %s", d.Amount, d.Lot, meter, problem))
+		}
+	}
+}
+
+// balance checks that the terms of every pool close, and that they are what its lots have.
+func (c *checks) balance(at Position, a *credit.Account) {
+	if c.broken[a.ID()] {
+		return
+	}
+	for _, p := range a.Pools() {
+		var remaining credit.Amount
+		for _, l := range p.Live() {
+			remaining += l.Remaining
+			if l.Remaining < 0 || l.Held < 0 {
+				c.report.Overdrawn++
+				c.fault(at, a.ID(), fmt.Sprintf("lot %s has %d and holds %d", l.ID, l.Remaining, l.Held))
+			}
+		}
+		if !p.Terms.Close() || remaining != p.Terms.Remaining {
+			c.report.Unbalanced++
+			c.broken[a.ID()] = true
+			c.fault(at, a.ID(), fmt.Sprintf("the terms of pool %s do not close: %+v, its lots have %d", p.Name, p.Terms, remaining))
+		}
+	}
+}
+
+// load returns an account as it was after its last entry.
+func (c *checks) load(id string) (*credit.Account, error) {
+	if a := c.accounts[id]; a != nil {
+		return a, nil
+	}
+	a := credit.NewAccount(id)
+	c.accounts[id] = a
+	seen := append([]byte{'n'}, id...)
+	_, closer, err := c.batch.Get(seen)
+	if errors.Is(err, pebble.ErrNotFound) {
+		c.report.Accounts++
+		return a, c.batch.Set(seen, nil, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := closer.Close(); err != nil {
+		return nil, err
+	}
+	own := AppendText([]byte{'a'}, id)
+	it, err := c.batch.NewIter(&pebble.IterOptions{LowerBound: own, UpperBound: append(bytes.Clone(own), byte(credit.PartReversed))})
+	if err != nil {
+		return nil, err
+	}
+	found := false
+	for it.First(); it.Valid() && err == nil; it.Next() {
+		found = true
+		err = a.Restore(credit.Part(it.Key()[len(own)]), string(it.Key()[len(own)+1:]), it.Value())
+	}
+	if err := errors.Join(err, it.Close()); err != nil || !found {
+		return a, err
+	}
+	return a, a.Restored()
+}
+
+// spill writes accounts and keys, and forgets the accounts.
+func (c *checks) spill() error {
+	var err error
+	note := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	for id, a := range c.accounts {
+		if c.broken[id] {
+			continue // half a fact may be in it, and nobody asks for it again
+		}
+		part := func(part credit.Part, name string) []byte {
+			c.key = append(append(AppendText(append(c.key[:0], 'a'), id), byte(part)), name...)
+			return c.key
+		}
+		c.value = a.Drain(c.value, func(p credit.Part, name string, value []byte) {
+			if p != credit.PartDue && p != credit.PartReversed {
+				note(c.batch.Set(part(p, name), value, nil))
+			}
+		}, func(p credit.Part, name string) {
+			if p != credit.PartDue {
+				note(c.batch.Delete(part(p, name), nil))
+			}
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("spill accounts: %w", err)
+	}
+	clear(c.accounts)
+	if err := c.batch.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("spill accounts: %w", err)
+	}
+	if err := c.batch.Close(); err != nil {
+		return err
+	}
+	c.batch = c.db.NewIndexedBatch()
+	return nil
+}

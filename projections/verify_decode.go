@@ -1,0 +1,83 @@
+package projections
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"creditstream/events/credit"
+
+	"github.com/google/uuid"
+)
+
+// cloudEvent is an event of a commit as any language would read it.
+type cloudEvent struct {
+	SpecVersion  string          `json:"specversion"`
+	ID           uuid.UUID       `json:"id"`
+	Source       string          `json:"source"`
+	Type         string          `json:"type"`
+	Subject      string          `json:"subject"`
+	Time         time.Time       `json:"time"`
+	RecordedTime time.Time       `json:"recordedtime"`
+	EntryKey     string          `json:"entrykey"`
+	EntryHash    string          `json:"entryhash"`
+	EntrySize    int             `json:"entrysize"`
+	Actor        string          `json:"actor"`
+	UsageSource  string          `json:"usagesource"`
+	Data         json.RawMessage `json:"data"`
+}
+
+// decodeSlowly reads a commit with encoding/json alone: it shares nothing with the codec that wrote it.
+func decodeSlowly(body []byte) ([]credit.Entry, error) {
+	var events []cloudEvent
+	if err := json.Unmarshal(body, &events); err != nil {
+		return nil, err
+	}
+	var entries []credit.Entry
+	for i := 0; i < len(events); {
+		size := max(1, events[i].EntrySize)
+		if i+size > len(events) {
+			return nil, fmt.Errorf("event %d: its entry has %d events, %d are left", i, size, len(events)-i)
+		}
+		entry, err := decodeEntry(events[i : i+size])
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
+		entries = append(entries, entry)
+		i += size
+	}
+	return entries, nil
+}
+
+func decodeEntry(events []cloudEvent) (credit.Entry, error) {
+	first := &events[0]
+	e := credit.Entry{Account: first.Subject, Key: first.EntryKey, Actor: first.Actor, Source: first.UsageSource, Recorded: first.RecordedTime.UTC()}
+	if first.EntryHash != "" {
+		hash, err := hex.DecodeString(first.EntryHash)
+		if err != nil || len(hash) != len(e.Hash) {
+			return e, fmt.Errorf("entryhash %q is none", first.EntryHash)
+		}
+		copy(e.Hash[:], hash)
+	}
+	for i := range events {
+		ev := &events[i]
+		if ev.Subject != e.Account || ev.EntryKey != e.Key || !ev.RecordedTime.Equal(e.Recorded) || ev.EntryHash != first.EntryHash {
+			return e, fmt.Errorf("event %s is not of the entry that it stands in", ev.ID)
+		}
+		kind := strings.TrimSuffix(strings.TrimPrefix(ev.Type, "creditstream."), ".v1")
+		event := credit.New(kind)
+		if event == nil || ev.Type != "creditstream."+kind+".v1" || ev.SpecVersion != "1.0" {
+			return e, fmt.Errorf("type %q is none that this program knows", ev.Type)
+		}
+		strict := json.NewDecoder(bytes.NewReader(ev.Data))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(event); err != nil {
+			return e, fmt.Errorf("%s: %w", kind, err)
+		}
+		e.Facts = append(e.Facts, credit.Fact{ID: ev.ID, At: ev.Time.UTC(), Event: event, Raw: ev.Data})
+	}
+	return e, nil
+}
