@@ -1,0 +1,127 @@
+package projections_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"creditstream/events/credit"
+	"creditstream/projections"
+	"creditstream/projections/internal/trial"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func verify(t testing.TB, s *stand, w *writer) projections.Report {
+	t.Helper()
+	r, err := s.runner.Verify(t.Context(), w.journal.Name(), projections.VerifyConfig{Scratch: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestVerifyFindsNothingWrong(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 15))
+	w.write(60, 15)
+	s := newStand(t, vfs.NewMem())
+	s.add(t, w, nil)
+	s.await(t, w)
+	r := verify(t, s, w)
+	if !r.OK || r.Commits != 61 || r.Position != 61 || r.Accounts != 15 || r.Entries < 900 || r.Events < r.Entries || len(r.Views) != len(folds) {
+		text, _ := json.MarshalIndent(r, "", " ")
+		t.Fatalf("%s", text)
+	}
+	for _, fold := range folds {
+		if got := s.view(t, fold, acme).Standing().Verified; got != r.Position {
+			t.Errorf("%s was verified at %d, want %d", fold.Name(), got, r.Position)
+		}
+	}
+}
+
+func TestVerifyFindsEveryChangedRecord(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 5))
+	w.write(20, 10)
+	s := newStand(t, vfs.NewMem())
+	s.add(t, w, nil)
+	s.await(t, w)
+	for i, letter := range []byte{'k', 's', 'u'} {
+		view := s.view(t, folds[i], acme)
+		change(t, view, anyKey(t, view, letter, 1), nil)
+		change(t, view, anyKey(t, view, letter, 2), []byte("?"))
+	}
+	r := verify(t, s, w)
+	if r.OK || r.Different != 6 || len(r.Differences) != 6 || r.Lost+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical != 0 {
+		text, _ := json.MarshalIndent(r, "", " ")
+		t.Fatalf("%s", text)
+	}
+	for _, view := range r.Views {
+		if view.Count != 2 || view.Records != "different" {
+			t.Errorf("%+v", view)
+		}
+	}
+}
+
+// Each of these is an entry that no rule decides: the journal's chain holds, what it says does not.
+func TestVerifyFindsWhatNoRuleDecides(t *testing.T) {
+	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
+	open := []credit.Fact{
+		{At: now, Event: &credit.AccountOpened{Timezone: "UTC", Anchor: now, Cycle: credit.Cycle{Number: 1, From: now, To: now.AddDate(0, 1, 0)}}},
+		{At: now, Event: &credit.CreditGranted{Grant: credit.Grant{Lot: "l1", Pool: "extra", Amount: 10, Starts: now, Ends: now.AddDate(0, 0, 5), Kind: credit.KindSold}}},
+		{At: now, Event: &credit.CreditGranted{Grant: credit.Grant{Lot: "l2", Pool: "quota", Unit: "ai_service", Amount: 10, Starts: now, Kind: credit.KindSold}}},
+	}
+	use := func(meter, lot, pool, unit string, amount credit.Amount, at time.Time) credit.Fact {
+		return credit.Fact{At: at, Event: &credit.UsageRecorded{Meter: meter, Quantity: 1, Cost: amount, Draws: []credit.Draw{{Lot: lot, Pool: pool, Unit: unit, Amount: amount, Cycle: 1}}, Catalog: 1}}
+	}
+	requested := credit.Fact{At: now, Event: &credit.PurchaseRequested{Purchase: "p1", Pool: "extra", Credits: 5}}
+	bought := func(lot string) credit.Fact {
+		return credit.Fact{At: now, Event: &credit.CreditPurchased{Grant: credit.Grant{Lot: lot, Pool: "extra", Amount: 5, Starts: now}, Purchase: "p1"}}
+	}
+	for name, c := range map[string]struct {
+		facts []credit.Fact
+		key   string
+		says  string
+		count func(projections.Report) uint64
+	}{
+		"key twice":      {[]credit.Fact{use("sticker", "l1", "extra", "", 1, now)}, "first", `key "first" was used before`, func(r projections.Report) uint64 { return r.Doubled }},
+		"bought twice":   {[]credit.Fact{requested, bought("l3"), bought("l4")}, "", "gave lot l3 and now l4", func(r projections.Report) uint64 { return r.Doubled }},
+		"overdrawn":      {[]credit.Fact{use("sticker", "l1", "extra", "", 11, now)}, "", "which has 10", func(r projections.Report) uint64 { return r.Overdrawn }},
+		"too late":       {[]credit.Fact{use("sticker", "l1", "extra", "", 1, now.AddDate(0, 0, 5))}, "", "which is valid from", func(r projections.Report) uint64 { return r.Overdrawn }},
+		"too early":      {[]credit.Fact{use("sticker", "l1", "extra", "", 1, now.Add(-1))}, "", "which is valid from", func(r projections.Report) uint64 { return r.Overdrawn }},
+		"other meter":    {[]credit.Fact{use("sticker", "l2", "quota", "ai_service", 1, now)}, "", "which counts units of ai_service", func(r projections.Report) uint64 { return r.Overdrawn }},
+		"by catalog":     {[]credit.Fact{use("forbidden", "l1", "extra", "", 1, now)}, "", "does not pay for forbidden", func(r projections.Report) uint64 { return r.Overdrawn }},
+		"does not add":   {[]credit.Fact{{At: now, Event: &credit.UsageReversed{Usage: "first", Meter: "sticker", Quantity: 1, Total: 1, Draws: []credit.Draw{{Lot: "l1", Pool: "extra", Amount: 4, Cycle: 1}}}}}, "", "do not close", func(r projections.Report) uint64 { return r.Unbalanced }},
+		"no such lot":    {[]credit.Fact{{At: now, Event: &credit.CreditExpired{Ended: credit.Ended{Lot: "l9", Pool: "extra", Amount: 1}}}}, "", "has no lot l9", func(r projections.Report) uint64 { return r.Nonsensical }},
+		"opened twice":   {open[:1], "", "opened twice", func(r projections.Report) uint64 { return r.Nonsensical }},
+		"not disordered": {[]credit.Fact{use("sticker", "l1", "extra", "", 10, now)}, "", "", func(r projections.Report) uint64 { return 1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWriter(t, connect(t), acme, trial.New(1, 1))
+			w.entry(credit.Entry{Account: "a", Key: "first", Hash: credit.Hash{1}, Facts: open})
+			key := c.key
+			if key == "" {
+				key = "second"
+			}
+			w.entry(credit.Entry{Account: "a", Key: key, Hash: credit.Hash{2}, Facts: c.facts})
+			r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: t.TempDir(), MayPay: func(_ uint32, _, meter string) bool { return meter != "forbidden" }})
+			if err != nil || r.OK != (c.says == "") || c.count(r) != 1 || r.Lost != 0 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if c.says != "" && (len(r.Faults) == 0 || !strings.Contains(r.Faults[0].Problem, c.says) || r.Faults[0].Sequence != 3 || r.Faults[0].Account != "a") {
+				t.Fatalf("faults %+v, want %q", r.Faults, c.says)
+			}
+		})
+	}
+}
+
+func TestVerifyNamesACommitThatIsNone(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 3))
+	w.write(3, 5)
+	w.append(nil, []byte(`[{"specversion":"1.0","type":"creditstream.UsageRecorded.v2"}]`))
+	w.write(2, 5)
+	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: t.TempDir()})
+	if err != nil || r.OK || r.Lost != 3 || r.Position != 4 || len(r.Faults) != 1 || r.Faults[0].Sequence != 5 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
