@@ -307,6 +307,9 @@ func (l *ledger) publish(at time.Time, changes []string) error {
 	if err != nil {
 		return err
 	}
+	if err := l.book.Accepts(catalog); err != nil {
+		return err
+	}
 	l.book = l.book.With(at, catalog)
 	return nil
 }
