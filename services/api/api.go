@@ -12,6 +12,8 @@ import (
 	"creditstream/projections/usage"
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
+	"creditstream/services/intake"
+	"creditstream/services/purchases"
 )
 
 // Config is what the doors need. Zero numbers stand for their defaults.
@@ -27,6 +29,11 @@ type Config struct {
 	AllowSandbox bool
 	// TestClock is the clock that POST /v1/admin/test-clock moves; nil when time is real.
 	TestClock *accounts.TestClock
+	// Purchases takes payments; Sandbox is its provider that moves no money, nil where it is not open.
+	Purchases *purchases.Service
+	Sandbox   *purchases.Sandbox
+	// Intake keeps the list of refused usage; nil where none runs.
+	Intake *intake.Intake
 	// Advance lets happen what fell due by the test clock.
 	Advance func(ctx context.Context) error
 	// AddTenant makes a tenant; it returns when the tenant can be asked.
@@ -38,7 +45,7 @@ type Config struct {
 	Usage     func(journal.Name) (*usage.View, error)
 	// Journal returns a tenant's open journal.
 	Journal func(tenant string, shard int) *journal.Journal
-	// Verify folds the journals of a tenant ("": of all) anew and compares; the report has JSON tags.
+	// Verify folds the journals of a tenant ("": of all) anew and compares; the answer is a VerifyAnswer.
 	Verify func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (report any, err error)
 
 	// RatePerKey is how many requests per second one key may make in the long run. Default 5,000.

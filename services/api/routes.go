@@ -66,6 +66,10 @@ func (a *API) routes() []route {
 		eventRoutes(),
 		holdRoutes(),
 		lotRoutes(),
+		purchaseRoutes(),
+		paymentRoutes(),
+		checkoutRoutes(),
+		intakeRoutes(),
 		streamRoutes(),
 		adminRoutes(),
 		healthRoutes(),
@@ -76,27 +80,29 @@ func (a *API) routes() []route {
 // mux puts the table behind one handler. What is not in it is a problem, too.
 func (a *API) mux() http.Handler {
 	mux := http.NewServeMux()
-	methods := make(map[string][]string)
 	routes := a.routes()
 	a.document, _ = document(routes)
-	for _, rt := range routes {
-		mux.Handle(rt.method+" "+rt.path, a.serve(&rt))
-		methods[rt.path] = append(methods[rt.path], rt.method)
+	for i := range routes {
+		mux.Handle(routes[i].method+" "+routes[i].path, a.serve(&routes[i]))
 	}
-	for path, allowed := range methods {
-		mux.Handle(path, a.serve(wrongMethod(allowed)))
-	}
-	mux.Handle("/", a.serve(&route{id: "unknownPath", scope: open, handle: func(c *call) (reply, error) {
-		return reply{}, &rules.Refusal{Code: codeNotFound, Detail: "nothing is at this path; /docs lists what is"}
-	}}))
+	mux.Handle("/", a.serve(&route{id: "notThere", scope: open, handle: func(c *call) (reply, error) { return notThere(c, mux) }}))
 	return mux
 }
 
-func wrongMethod(allowed []string) *route {
-	slices.Sort(allowed)
+// notThere tells a path that there is not from one that is there for other methods.
+func notThere(c *call, mux *http.ServeMux) (reply, error) {
+	var allowed []string
+	for _, method := range [...]string{http.MethodDelete, http.MethodGet, http.MethodPost, http.MethodPut} {
+		other := c.r.Clone(c.ctx)
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return reply{}, &rules.Refusal{Code: codeNotFound, Detail: "nothing is at this path; /docs lists what is"}
+	}
 	list := strings.Join(allowed, ", ")
-	return &route{id: "wrongMethod", scope: open, handle: func(c *call) (reply, error) {
-		c.w.Header().Set("Allow", list)
-		return reply{}, &rules.Refusal{Code: codeMethodNotAllowed, Detail: "allowed here: " + list}
-	}}
+	c.w.Header().Set("Allow", list)
+	return reply{}, &rules.Refusal{Code: codeMethodNotAllowed, Detail: "allowed here: " + list}
 }

@@ -1,0 +1,220 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"creditstream/services/accounts"
+)
+
+// lane is the requests of one tenant. What arrives while batches are under way is the next batch: alone a
+// request goes at once, and under load they share decisions and commits. No tenant waits for another's.
+type lane struct {
+	door   *NATSDoor
+	tenant *accounts.Tenant
+
+	mu           sync.Mutex
+	waiting      []*nats.Msg
+	waitingBytes int
+	running      int
+}
+
+// run serves batches until nothing waits.
+func (l *lane) run() {
+	defer l.door.busy.Done()
+	var w laneWork
+	for {
+		batch := l.take(w.batch[:0])
+		if len(batch) == 0 {
+			return
+		}
+		w.batch = batch
+		w.serve(l)
+		clear(w.batch)
+	}
+}
+
+// take moves the next batch into dst, or counts the caller as gone when nothing waits.
+func (l *lane) take(dst []*nats.Msg) []*nats.Msg {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size, n := 0, 0
+	for n < len(l.waiting) && n < laneMessages && size < laneBatch {
+		size += len(l.waiting[n].Data)
+		n++
+	}
+	if n == 0 {
+		l.running--
+		return nil
+	}
+	dst = append(dst, l.waiting[:n]...)
+	rest := copy(l.waiting, l.waiting[n:])
+	clear(l.waiting[rest:])
+	l.waiting = l.waiting[:rest]
+	l.waitingBytes -= size
+	return dst
+}
+
+// laneWork is what serving a batch takes; its memory serves the next one.
+type laneWork struct {
+	batch    []*nats.Msg
+	uses     []natsUse
+	events   []usageEvent
+	requests []accounts.Request
+	out      []byte
+}
+
+// natsUse is a message with usage: the place of its events.
+type natsUse struct {
+	message  *nats.Msg
+	from, to int
+}
+
+func (w *laneWork) serve(l *lane) {
+	d, started := l.door, time.Now()
+	ctx, cancel := d.within()
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			d.log.Error("a request broke an invariant", "tenant", l.tenant.Name(), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	w.uses, w.events, w.requests = w.uses[:0], w.events[:0], w.requests[:0]
+	for _, m := range w.batch {
+		operation := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+		if len(m.Data) > maxBatch {
+			d.refuse(m, operation, tooLarge(maxBatch), 0)
+			continue
+		}
+		if operation == "usage" {
+			w.decode(l, m)
+			continue
+		}
+		body, err := l.ask(ctx, operation, m.Data)
+		if err != nil {
+			d.refuse(m, operation, err, scaleOf(l.tenant))
+			continue
+		}
+		d.answer(m, operation, body, started)
+	}
+	w.carryOut(ctx, l, started)
+	clear(w.events)
+	clear(w.requests)
+}
+
+func (w *laneWork) decode(l *lane, m *nats.Msg) {
+	events, err := decodeEvents(m.Data)
+	if err != nil {
+		l.door.refuse(m, "usage", err, scaleOf(l.tenant))
+		return
+	}
+	use := natsUse{message: m, from: len(w.events)}
+	for i := range events {
+		if events[i].Fault == nil {
+			events[i].Request.Actor = natsActor
+			w.requests = append(w.requests, events[i].Request)
+		}
+	}
+	w.events = append(w.events, events...)
+	use.to = len(w.events)
+	w.uses = append(w.uses, use)
+}
+
+// carryOut decides all usage of the batch together and answers each message.
+func (w *laneWork) carryOut(ctx context.Context, l *lane, started time.Time) {
+	answers := l.tenant.DoAll(ctx, w.requests)
+	all := make([]accounts.Answer, len(w.events))
+	for i := range w.events {
+		if fault := w.events[i].Fault; fault != nil {
+			all[i].Err = fault
+			continue
+		}
+		all[i], answers = answers[0], answers[1:]
+	}
+	scale := scaleOf(l.tenant)
+	for _, u := range w.uses {
+		r := results{answers: all[u.from:u.to], scale: scale}
+		if unknown := r.allUnknown(); unknown != nil {
+			l.door.refuse(u.message, "usage", unknown, scale)
+			continue
+		}
+		w.out = r.appendJSON(w.out[:0])
+		l.door.answer(u.message, "usage", w.out, started)
+	}
+}
+
+// ask answers a question.
+func (l *lane) ask(ctx context.Context, operation string, text []byte) ([]byte, error) {
+	sent, err := parseObject(text)
+	if err != nil {
+		return nil, err
+	}
+	if operation == "check" {
+		f := fieldsOf(sent, "", "account", "meter", "quantity")
+		account, meter, quantity := f.id("account"), f.id("meter"), f.quantity("quantity", true)
+		if err := f.err(); err != nil {
+			return nil, err
+		}
+		quote, err := checkOf(l.tenant, account, meter, quantity)
+		if err != nil {
+			return nil, err
+		}
+		return quote.appendJSON(nil), nil
+	}
+	return l.balance(ctx, sent)
+}
+
+func (l *lane) balance(ctx context.Context, sent object) ([]byte, error) {
+	f := fieldsOf(sent, "", "account", "at", "known_at", "min_position")
+	account, at, knownAt := f.id("account"), f.time("at"), f.time("known_at")
+	position := f.optional("min_position", maxID)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	if position != "" {
+		if err := l.waitFor(ctx, position); err != nil {
+			return nil, err
+		}
+	}
+	var b *Balance
+	var err error
+	if at.IsZero() && knownAt.IsZero() {
+		b, err = balanceOf(l.tenant, account)
+	} else {
+		b, err = (&call{API: l.door.API, ctx: ctx, tenant: l.tenant, account: account}).balanceAsOf(at, knownAt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return encoded(b), nil
+}
+
+// waitFor waits, like min_position over HTTP. Only the tenant's own requests wait with it.
+func (l *lane) waitFor(ctx context.Context, position string) error {
+	p, err := accounts.ParsePosition(position)
+	if err != nil {
+		return invalid("min_position", err.Error())
+	}
+	if p.Shard >= len(l.tenant.Shards()) {
+		return invalid("min_position", "this tenant gave out no such position")
+	}
+	ctx, cancel := context.WithTimeout(ctx, minPositionWait)
+	defer cancel()
+	return waitForHead(ctx, l.tenant.Shards()[p.Shard], p.Sequence)
+}
+
+// encoded is an answer as text.
+func encoded(body any) []byte {
+	var out bytes.Buffer
+	if err := encode(&out, body); err != nil {
+		panic(fmt.Sprintf("api: %T cannot be encoded: %v", body, err))
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
