@@ -160,11 +160,11 @@ func (t *Tenant) Publish(ctx context.Context, source []byte, actor string) (vers
 	}
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
+	if err := t.Books().Accepts(c); err != nil {
+		return 0, nil, err
+	}
 	next := uint32(1)
 	if current := t.Books().Current(); current != nil {
-		if current.Scale != c.Scale {
-			return 0, nil, &rules.Refusal{Code: rules.CodeInvalid, Field: "scale", Detail: fmt.Sprintf("the scale is part of what the journal's amounts mean and stays %d", current.Scale)}
-		}
 		if string(current.Source) == string(c.Source) && t.agreed(current.Version) {
 			return current.Version, nil, nil
 		}

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,40 +18,65 @@ import (
 	"creditstream/events/journal"
 	"creditstream/projections"
 	accountsview "creditstream/projections/accounts"
+	"creditstream/projections/statement"
+	"creditstream/projections/usage"
 	"creditstream/services/accounts"
+	"creditstream/services/credentials"
 )
 
 // Config says how a node runs. The zero value of every field but Data is usable.
 type Config struct {
 	// Data is the directory of everything: nats/ (the journals), views/, anchors/, the pepper.
 	Data string
-	// InFlight is how many commits of one shard may be under way at once; 0: the default.
-	InFlight int
-	// Views are folded beside accounts; nil means all.
+	// Listen is the address of the HTTP door; port 0 picks a free one, "" opens none.
+	Listen string
+	// NATSListen is the address of the embedded server for other processes; port 0 picks a free one, ""
+	// lets none in.
+	NATSListen string
+	// NATSURL is an external JetStream server to use instead of the embedded one.
+	NATSURL string
+	// Catalogs is a directory of catalog files, "" for none: each is published for the tenant of its name
+	// when it changed since it was last published from there.
+	Catalogs string
+	// Shards is how many journals a tenant gets that is made here; default 1.
+	Shards int
+	// Dev takes requests without a key as the operator's. Only for loopback addresses.
+	Dev bool
+	// AllowSandbox lets sandbox payments be settled by hand outside Dev, too.
+	AllowSandbox bool
+	// TestClock, when set, is where a clock starts that only moves when it is told to.
+	TestClock time.Time
+	// Views are folded beside accounts; nil means all of them.
 	Views []string
 	// CacheBytes is Pebble's block cache, shared by all views; default 64 MiB.
 	CacheBytes int64
 	// CachedAccounts is how many accounts each shard keeps in memory; 0: the default.
 	CachedAccounts int
-	// TestClock, when set, is where a clock starts that only moves when it is told to.
-	TestClock time.Time
+	// InFlight is how many commits of one shard may be under way at once; 0: the default.
+	InFlight int
 	// Logger gets what an operator may want to know; nil discards it.
 	Logger *slog.Logger
 }
 
 // Node is a running server.
 type Node struct {
-	cfg      Config
-	log      *slog.Logger
-	bus      *bus.Server
-	writer   *nats.Conn // the only one that may publish to journals
-	services *nats.Conn
-	store    *projections.Store
-	accounts *accounts.Service
+	cfg         Config
+	log         *slog.Logger
+	clock       accounts.Clock
+	bus         *bus.Server
+	writer      *nats.Conn // the only one that may publish to journals
+	services    *nats.Conn
+	requests    *nats.Conn // the NATS door's
+	credentials *credentials.Store
+	views       views
+	accounts    *accounts.Service
+	doors       doors
 
+	unlock  func() error
 	closing sync.Once
 	closed  error
 
+	adding   sync.Mutex
 	mu       sync.Mutex
 	journals map[journal.Name]*journal.Journal
 }
@@ -59,10 +84,15 @@ type Node struct {
 // Start opens everything under cfg.Data and returns when the node serves.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 64<<20)
+	cfg.Shards = cmp.Or(cfg.Shards, 1)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger, journals: make(map[journal.Name]*journal.Journal)}
+	n.clock = accounts.NewSystemClock()
+	if !cfg.TestClock.IsZero() {
+		n.clock = accounts.NewTestClock(cfg.TestClock)
+	}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start on %s: %w", cfg.Data, err), n.Close())
 	}
@@ -75,43 +105,120 @@ func (n *Node) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if n.bus, err = bus.Start(ctx, bus.Config{StoreDir: filepath.Join(n.cfg.Data, "nats"), Logger: n.log}); err != nil {
+	if err := n.openBus(ctx); err != nil {
 		return err
 	}
-	if n.writer, err = n.bus.ConnectWriter("creditstream-writer"); err != nil {
+	n.credentials, err = credentials.Open(ctx, n.services, credentials.Config{
+		PepperFile: filepath.Join(n.cfg.Data, "pepper"), Now: n.clock.Now, Log: n.log,
+	})
+	if err != nil {
 		return err
 	}
-	if n.services, err = n.bus.Connect("creditstream-services"); err != nil {
+	if n.views, err = openViews(n.cfg, n.log); err != nil {
 		return err
 	}
-	cache := projections.NewCache(n.cfg.CacheBytes)
-	defer cache.Unref()
-	if n.store, err = projections.Open(projections.Config{Dir: filepath.Join(n.cfg.Data, "views"), View: accountsview.Fold{}.Name(), Cache: cache, Logger: n.log}); err != nil {
+	n.accounts = accounts.NewService(n.clock)
+	if err := n.openTenants(ctx); err != nil {
 		return err
 	}
-	n.accounts = accounts.NewService(n.clock())
-	// What a killed process left in the page cache is synced once, before anything of it is answered.
-	if err := bus.SyncDir(ctx, n.bus.StoreDir()); err != nil {
+	if err := n.publishCatalogs(ctx); err != nil {
 		return err
 	}
-	return n.openTenants(ctx)
+	return n.openDoors(ctx)
 }
 
-func (n *Node) clock() accounts.Clock {
-	if n.cfg.TestClock.IsZero() {
-		return accounts.NewSystemClock()
+// openBus locks the data directory and starts the embedded server, or connects to the external one. What
+// a killed process left in the page cache is synced once, before anything of it is answered.
+func (n *Node) openBus(ctx context.Context) (err error) {
+	if n.unlock, err = bus.LockDir(n.cfg.Data); err != nil {
+		return err
 	}
-	return accounts.NewTestClock(n.cfg.TestClock)
+	if !n.cfg.isExternal() {
+		n.bus, err = bus.Start(ctx, bus.Config{
+			StoreDir: filepath.Join(n.cfg.Data, "nats"), Listen: n.cfg.NATSListen, DevTenantless: n.cfg.Dev && n.cfg.NATSListen != "",
+			Authenticate: n.authenticateNATS, Logger: n.log,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if n.writer, err = n.connectWriter("creditstream-writer"); err != nil {
+		return err
+	}
+	if n.services, err = n.connect("creditstream-services"); err != nil {
+		return err
+	}
+	if n.bus != nil {
+		return bus.SyncDir(ctx, n.bus.StoreDir())
+	}
+	return n.warnOfWeakDurability(ctx)
+}
+
+func (n *Node) connect(name string) (*nats.Conn, error) {
+	if n.bus == nil {
+		return bus.Connect(context.Background(), n.cfg.NATSURL, n.log, nats.Name(name))
+	}
+	return n.bus.Connect(name)
+}
+
+func (n *Node) connectWriter(name string) (*nats.Conn, error) {
+	if n.bus == nil {
+		return n.connect(name)
+	}
+	return n.bus.ConnectWriter(name)
+}
+
+// warnOfWeakDurability says what an external server's configuration, as far as it can be asked for, means
+// for what was acknowledged.
+func (n *Node) warnOfWeakDurability(ctx context.Context) error {
+	warnings, err := bus.Durability(ctx, n.services)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		n.log.Warn("durability of the NATS server", "warning", fmt.Sprint(w))
+	}
+	return nil
+}
+
+// authenticateNATS lets a tenant's client in whose token, or password, is one of its API keys with the
+// scope usage.
+func (n *Node) authenticateNATS(_, token string) (tenant string, ok bool) {
+	if n.credentials == nil {
+		return "", false
+	}
+	who, err := n.credentials.Authenticate(token, n.clock.Now())
+	if err != nil || who.Tenant == "" || !who.Can(credentials.Usage) {
+		return "", false
+	}
+	return who.Tenant, true
 }
 
 // Accounts is the service that the doors use.
 func (n *Node) Accounts() *accounts.Service { return n.accounts }
+
+// Credentials are the API keys and codes of all tenants.
+func (n *Node) Credentials() *credentials.Store { return n.credentials }
+
+// Runner keeps the views.
+func (n *Node) Runner() *projections.Runner { return n.views.runner }
 
 // Journal returns an open journal, or nil.
 func (n *Node) Journal(tenant string, shard int) *journal.Journal {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.journals[journal.Name{Tenant: tenant, Shard: shard}]
+}
+
+// HTTP is the address of the HTTP door as "http://host:port", or "".
+func (n *Node) HTTP() string { return n.doors.address }
+
+// NATS is the address of the NATS server as "nats://host:port", or "" when it lets nobody in.
+func (n *Node) NATS() string {
+	if n.bus == nil {
+		return n.cfg.NATSURL
+	}
+	return n.bus.Addr()
 }
 
 // Close answers what is under way, refuses the rest, and closes everything. Closing again does nothing.
@@ -122,16 +229,20 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	var faults []error
+	faults = append(faults, n.doors.close())
 	if n.accounts != nil {
 		n.accounts.Stop()
 	}
+	faults = append(faults, n.views.close())
+	n.mu.Lock()
 	for _, j := range n.journals {
 		faults = append(faults, j.Close())
 	}
-	if n.store != nil {
-		faults = append(faults, n.store.Close())
+	n.mu.Unlock()
+	if n.credentials != nil {
+		n.credentials.Close()
 	}
-	for _, conn := range []*nats.Conn{n.writer, n.services} {
+	for _, conn := range []*nats.Conn{n.requests, n.writer, n.services} {
 		if conn != nil {
 			conn.Close()
 		}
@@ -139,9 +250,53 @@ func (n *Node) close() error {
 	if n.bus != nil {
 		n.bus.Shutdown()
 	}
+	if n.unlock != nil {
+		faults = append(faults, n.unlock())
+	}
 	return errors.Join(faults...)
 }
 
-func anchorPath(data string, name journal.Name) string {
-	return filepath.Join(data, "anchors", strings.ReplaceAll(name.String(), "/", "_")+".json")
+// views is the stores of all kinds of view and what keeps them up to date.
+type views struct {
+	accounts, statement, usage *projections.Store
+	stores                     []*projections.Store
+	runner                     *projections.Runner
+}
+
+func openViews(cfg Config, log *slog.Logger) (v views, err error) {
+	cache := projections.NewCache(cfg.CacheBytes)
+	defer cache.Unref()
+	var kinds []projections.Kind
+	for _, kind := range []struct {
+		fold  projections.Fold
+		store **projections.Store
+	}{{accountsview.Fold{}, &v.accounts}, {statement.Fold{}, &v.statement}, {usage.Fold{}, &v.usage}} {
+		name := kind.fold.Name()
+		written := kind.store == &v.accounts
+		if !written && cfg.Views != nil && !slices.Contains(cfg.Views, name) {
+			continue
+		}
+		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Logger: log})
+		if err != nil {
+			return v, err
+		}
+		v.stores = append(v.stores, *kind.store)
+		if err := (*kind.store).DropOrphans(); err != nil {
+			return v, err
+		}
+		kinds = append(kinds, projections.Kind{Fold: kind.fold, Store: *kind.store, Written: written})
+	}
+	v.runner = projections.NewRunner(projections.RunnerConfig{Kinds: kinds, Logger: log})
+	return v, nil
+}
+
+func (v *views) close() error {
+	if v.runner != nil {
+		v.runner.Close()
+	}
+	var faults []error
+	for _, store := range v.stores {
+		faults = append(faults, store.Close())
+	}
+	return errors.Join(faults...)
 }

@@ -2,7 +2,12 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +16,7 @@ import (
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
+	"creditstream/projections"
 	accountsview "creditstream/projections/accounts"
 	"creditstream/services/accounts"
 	"creditstream/services/rules"
@@ -30,7 +36,7 @@ func (n *Node) openTenants(ctx context.Context) error {
 			tenants = append(tenants, tenant)
 		}
 	}
-	if err := names.Err(); err != nil {
+	if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
 		return fmt.Errorf("list the journals: %w", err)
 	}
 	slices.Sort(tenants)
@@ -42,10 +48,21 @@ func (n *Node) openTenants(ctx context.Context) error {
 	return nil
 }
 
-// AddTenant opens a tenant's journals, or creates them with that many shards, and serves it.
+// AddTenant opens a tenant's journals, or creates them with that many shards (0: the configured number),
+// and serves it.
 func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
-	if err := n.bus.AddTenant(name); err != nil {
-		return err
+	n.adding.Lock()
+	defer n.adding.Unlock()
+	if _, err := n.accounts.Tenant(name); err == nil {
+		return fmt.Errorf("tenant %s is there already", name)
+	}
+	if n.bus != nil {
+		if err := n.bus.AddTenant(name); err != nil {
+			return err
+		}
+	}
+	if shards == 0 {
+		shards = n.cfg.Shards
 	}
 	first, err := n.openJournal(ctx, journal.Name{Tenant: name}, shards)
 	if err != nil {
@@ -68,9 +85,11 @@ func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
 }
 
 func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (*journal.Journal, error) {
-	j, err := journal.Open(ctx, n.writer, journal.Config{
-		Name: name, Create: true, Shards: shards, Anchor: anchorPath(n.cfg.Data, name), Logger: n.log,
-	})
+	cfg := journal.Config{
+		Name: name, Create: true, Shards: shards, Logger: n.log,
+		Anchor: filepath.Join(n.cfg.Data, "anchors", fmt.Sprintf("%s_%d.json", name.Tenant, name.Shard)),
+	}
+	j, err := journal.Open(ctx, n.writer, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +103,11 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if _, err := j.TakeOver(ctx); err != nil {
 		return nil, err
 	}
-	view, err := accountsview.Of(n.store, j.Name())
+	view, err := accountsview.Of(n.views.accounts, j.Name())
 	if err != nil {
 		return nil, err
 	}
-	if err := catchUp(ctx, view, j); err != nil {
+	if err := projections.CatchUp(ctx, accountsview.Fold{}, view.View, j, n.log, nil); err != nil {
 		return nil, err
 	}
 	books, err := booksOf(view)
@@ -99,10 +118,18 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if err != nil {
 		return nil, err
 	}
-	return accounts.Start(accounts.Config{
-		Tenant: j.Name().Tenant, Number: j.Name().Shard, Journal: j, View: view, Clock: n.accounts.Clock(), Logger: n.log,
+	name, runner := j.Name(), n.views.runner
+	shard, err := accounts.Start(accounts.Config{
+		Tenant: name.Tenant, Number: name.Shard, Journal: j, View: view, Clock: n.clock, Logger: n.log,
 		InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts,
+		Feed: func(head journal.Head, entries []credit.Entry, body []byte) {
+			runner.Feed(name, projections.Commit{Head: head, Entries: entries, Body: body})
+		},
 	}, books, latest)
+	if err != nil {
+		return nil, err
+	}
+	return shard, runner.Add(j, shard)
 }
 
 // booksOf reads the tenant's catalogs back from the view.
@@ -140,4 +167,57 @@ func latestEntry(ctx context.Context, j *journal.Journal) (time.Time, error) {
 		}
 	}
 	return time.Time{}, nil
+}
+
+// publishCatalogs publishes each file of the catalogs' directory for the tenant of its name, when the
+// tenant has no catalog or the file changed since it was last published from there. So what was published
+// over HTTP stays in force over a restart.
+func (n *Node) publishCatalogs(ctx context.Context) error {
+	if n.cfg.Catalogs == "" {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(n.cfg.Catalogs, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("no catalogs (*.yaml) in %s", n.cfg.Catalogs)
+	}
+	for _, file := range files {
+		if err := n.publishFile(ctx, strings.TrimSuffix(filepath.Base(file), ".yaml"), file); err != nil {
+			return fmt.Errorf("publish %s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) publishFile(ctx context.Context, name, file string) error {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if _, err := n.accounts.Tenant(name); errors.Is(err, accounts.ErrUnknownTenant) {
+		if err := n.AddTenant(ctx, name, 0); err != nil {
+			return err
+		}
+	}
+	tenant, err := n.accounts.Tenant(name)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(source)
+	text := hex.EncodeToString(sum[:])
+	seen := filepath.Join(n.cfg.Data, "catalogs", name+".sha256")
+	if last, err := os.ReadFile(seen); err == nil && string(last) == text && tenant.Books().Current() != nil {
+		return nil
+	}
+	version, changes, err := tenant.Publish(ctx, source, "catalogs")
+	if err != nil {
+		return err
+	}
+	n.log.Info("catalog in force", "tenant", name, "version", version, "changes", len(changes))
+	if err := os.MkdirAll(filepath.Dir(seen), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(seen, []byte(text), 0o600)
 }

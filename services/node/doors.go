@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"creditstream/events/journal"
+	"creditstream/projections/statement"
+	"creditstream/projections/usage"
+	"creditstream/services/accounts"
+	"creditstream/services/api"
+	"creditstream/services/cycles"
+	"creditstream/services/intake"
+	"creditstream/services/purchases"
+)
+
+// drainWithin is how long requests under way may take when the node stops.
+const drainWithin = 10 * time.Second
+
+// doors is where the outside comes in, and what turns it into commands.
+type doors struct {
+	address   string
+	listener  net.Listener
+	http      *http.Server
+	served    chan error
+	nats      *api.NATSDoor
+	intake    *intake.Intake
+	sweeper   *cycles.Sweeper
+	purchases *purchases.Service
+	sandbox   *purchases.Sandbox
+}
+
+func (n *Node) openDoors(ctx context.Context) error {
+	d := &n.doors
+	if err := d.listen(n.cfg); err != nil {
+		return err
+	}
+	n.openPurchases()
+	door := api.New(n.doorConfig())
+	var err error
+	d.intake, err = intake.Start(ctx, intake.Config{NATS: n.services, Accounts: n.accounts, Decode: api.DecodeIntake, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	// The door has a connection of its own: a flood of requests must not delay acks or feeds.
+	if n.requests, err = n.connect("creditstream-requests"); err != nil {
+		return err
+	}
+	if d.nats, err = door.ServeNATS(n.requests); err != nil {
+		return err
+	}
+	d.sweeper = cycles.Start(n.accounts, cycles.Config{Logger: n.log})
+	if d.listener != nil {
+		d.http = api.Server(door.Handler())
+		d.served = make(chan error, 1)
+		go func() { d.served <- d.http.Serve(d.listener) }()
+	}
+	d.purchases.Resume()
+	return nil
+}
+
+func (d *doors) listen(cfg Config) error {
+	if cfg.Listen == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("open the HTTP door: %w", err)
+	}
+	if cfg.Dev && !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		return errors.Join(fmt.Errorf("development mode takes requests without a key, so it listens on loopback addresses only, not on %s", cfg.Listen), listener.Close())
+	}
+	d.listener, d.address = listener, "http://"+listener.Addr().String()
+	return nil
+}
+
+// openPurchases starts the sandbox provider where it may settle payments: it gives credits for no money.
+func (n *Node) openPurchases() {
+	d := &n.doors
+	var providers []purchases.Provider
+	if d.address != "" && (n.cfg.Dev || n.cfg.AllowSandbox) {
+		d.sandbox = purchases.StartSandbox(purchases.SandboxConfig{URL: d.address, Clock: n.clock.Now, Logger: n.log})
+		providers = append(providers, d.sandbox)
+	}
+	d.purchases = purchases.New(purchases.Config{Accounts: n.accounts, Codes: n.credentials, Providers: providers, Logger: n.log})
+}
+
+func (n *Node) doorConfig() api.Config {
+	clock, _ := n.clock.(*accounts.TestClock)
+	return api.Config{
+		Accounts: n.accounts, Credentials: n.credentials, Logger: n.log, Dev: n.cfg.Dev, AllowSandbox: n.cfg.AllowSandbox,
+		TestClock: clock, Purchases: n.doors.purchases, Sandbox: n.doors.sandbox, Intake: n.doors.intake,
+		Advance:   func(ctx context.Context) error { return cycles.Advance(ctx, n.accounts) },
+		AddTenant: n.AddTenant,
+		Views:     n.views.runner,
+		Statement: func(name journal.Name) (*statement.View, error) { return statement.Of(n.views.statement, name) },
+		Usage:     func(name journal.Name) (*usage.View, error) { return usage.Of(n.views.usage, name) },
+		Journal:   n.Journal,
+		Verify: func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (any, error) {
+			return n.Verify(ctx, tenant, progress)
+		},
+	}
+}
+
+// close stops the doors first and then what stands behind them: whoever was let in is answered.
+func (d *doors) close() error {
+	var faults []error
+	if d.http != nil {
+		faults = append(faults, d.closeHTTP())
+	} else if d.listener != nil {
+		faults = append(faults, d.listener.Close())
+	}
+	if d.nats != nil {
+		faults = append(faults, d.nats.Close())
+	}
+	if d.intake != nil {
+		d.intake.Stop()
+	}
+	if d.sweeper != nil {
+		d.sweeper.Stop()
+	}
+	if d.sandbox != nil {
+		d.sandbox.Close()
+	}
+	if d.purchases != nil {
+		d.purchases.Close()
+	}
+	return errors.Join(faults...)
+}
+
+func (d *doors) closeHTTP() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainWithin)
+	defer cancel()
+	err := d.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, d.http.Close())
+	}
+	if served := <-d.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// isExternal reports whether the node uses a NATS server that runs elsewhere.
+func (c Config) isExternal() bool { return strings.TrimSpace(c.NATSURL) != "" }
