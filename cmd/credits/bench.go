@@ -72,6 +72,7 @@ func printBench(w io.Writer, r load.Result) {
 	line("this disk's fsync", "p50 %s", micros(r.FsyncP50))
 	line("in units of it", "%.1f events per fsync time, p50 %.1f fsyncs", r.EventsPerFsync, r.P50Fsyncs)
 	line("events per commit", "%.1f", r.EventsPerCommit)
+	line("processor", "%.1f µs per event, clients included", r.CPU)
 	line("memory", "%.0f MiB resident", r.RSS)
 	line("the books", "acknowledged %d, in the journal %d, lost %d, doubled %d, overdrawn %d", r.Acknowledged, r.InJournal, r.Lost, r.Doubled, r.Overdrawn)
 }

@@ -49,6 +49,7 @@ type Result struct {
 	FsyncPerCommit  bool    `json:"fsync_per_commit"`
 	FsyncP50        float64 `json:"fsync_p50_us"`
 	EventsPerCommit float64 `json:"events_per_commit"`
+	CPU             float64 `json:"cpu_us_per_event"` // of the whole process, clients included; steadier than the clock on a shared machine
 	RSS             float64 `json:"rss_mb"`
 
 	// In units of the disk's own fsync.
@@ -157,6 +158,7 @@ type run struct {
 	acknowledged marks
 	counted      int64 // charges acknowledged in measured slices
 	elapsed      time.Duration
+	cpu          time.Duration
 	commits      uint64
 	rss          float64
 }
@@ -176,7 +178,7 @@ func (r *run) load(ctx context.Context) error {
 				c.latency.Reset()
 				c.counted = 0
 			}
-			r.elapsed = 0
+			r.elapsed, r.cpu = 0, 0
 		}
 		if n == 0 {
 			r.cfg.Progress(fmt.Sprintf("%s: %d clients, %v", r.cfg.Profile, r.cfg.Clients, r.cfg.Duration))
@@ -201,7 +203,7 @@ func (r *run) load(ctx context.Context) error {
 
 // slice lets all clients run for a while, and waits until each has its last answer.
 func (r *run) slice(ctx context.Context, clients []*client) error {
-	start := time.Now()
+	start, cpu := time.Now(), processorTime()
 	until := start.Add(slice)
 	faults := make([]error, len(clients))
 	var wait sync.WaitGroup
@@ -210,6 +212,7 @@ func (r *run) slice(ctx context.Context, clients []*client) error {
 	}
 	wait.Wait()
 	r.elapsed += time.Since(start)
+	r.cpu += processorTime() - cpu
 	return errors.Join(faults...)
 }
 
@@ -220,6 +223,9 @@ func (r *run) result() Result {
 		EventsPerSecond: float64(r.counted) / r.elapsed.Seconds(), Seconds: r.elapsed.Seconds(),
 		P50: float64(r.latency.ValueAtQuantile(50)), P99: float64(r.latency.ValueAtQuantile(99)), Max: float64(r.latency.Max()),
 		FsyncPerCommit: true, FsyncP50: float64(fsync.Nanoseconds()) / 1000, RSS: r.rss,
+	}
+	if r.counted > 0 {
+		result.CPU = float64(r.cpu.Nanoseconds()) / 1000 / float64(r.counted)
 	}
 	if r.commits > 0 {
 		result.EventsPerCommit = float64(r.counted) / float64(r.commits)

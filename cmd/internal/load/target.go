@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"creditstream/events/credit"
@@ -170,6 +171,15 @@ func residentMB() float64 {
 		}
 	}
 	return 0
+}
+
+// processorTime is what this process has used so far, on all processors.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // profile is what a client does once: it returns how many charges were acknowledged.
