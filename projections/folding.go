@@ -40,10 +40,10 @@ func (n *Nonsense) Error() string {
 // Is makes it ErrDamaged.
 func (n *Nonsense) Is(target error) bool { return target == ErrDamaged }
 
-// A batch is written when it has so many entries, or bytes. A batch beyond half a memtable would be a table
-// of its own.
+// A batch is written when it has so many entries, so many bytes, or its fold's memory is full. A batch beyond
+// half a memtable would be a table of its own.
 const (
-	batchEntries = 20_000
+	batchEntries = 200_000
 	batchBytes   = 4 << 20
 )
 
@@ -84,7 +84,7 @@ func (f *folding) add(c Commit) error {
 	f.head = c.Head
 	f.entries += len(c.Entries)
 	f.commits++
-	if f.entries >= f.limit || f.batch.Len() >= batchBytes {
+	if f.entries >= f.limit || f.batch.Len() >= batchBytes || f.work.Full() {
 		return f.flush()
 	}
 	return nil

@@ -30,6 +30,9 @@ type Work interface {
 	// Apply folds one entry. It may write to b, or keep to itself until Flush. It does not keep e, but
 	// may keep what e points to: facts are never changed.
 	Apply(b *Batch, at Position, e *credit.Entry) error
+	// Full says that enough is kept for a batch: the larger, the more entries fall on one record, and the more
+	// memory they take.
+	Full() bool
 	// Flush writes to b what Apply kept. The checkpoint is set and b committed after it.
 	Flush(b *Batch) error
 }

@@ -59,6 +59,8 @@ type Config struct {
 type Store struct {
 	name string
 	db   *pebble.DB
+	log  pebbleLogger
+	keys sync.Pool // of *[]byte: a key that is looked up would else be garbage each time
 
 	mu     sync.Mutex
 	last   uint32 // generation
@@ -73,7 +75,8 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open view store %s: %w", dir, err)
 	}
-	s := &Store{name: cfg.View, db: db, views: make(map[Name]*View)}
+	s := &Store{name: cfg.View, db: db, log: pebbleLogger{cfg.Logger}, views: make(map[Name]*View)}
+	s.keys.New = func() any { return new([]byte) }
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open view store %s: %w", dir, err), db.Close())
 	}
@@ -124,8 +127,10 @@ func (s *Store) open() error {
 	if format != Format {
 		return fmt.Errorf("its layout has version %d, this program reads %d: remove the directory and the views are built anew", format, Format)
 	}
-	s.last, err = s.number(generationKey)
-	return err
+	if s.last, err = s.number(generationKey); err != nil {
+		return err
+	}
+	return s.dropOrphans()
 }
 
 func (s *Store) number(key []byte) (uint32, error) {
@@ -243,7 +248,9 @@ func (s *Store) standing(name Name) (Standing, error) {
 	defer func() { _ = closer.Close() }()
 	var standing Standing
 	if err := json.Unmarshal(value, &standing); err != nil {
-		return Standing{}, fmt.Errorf("its standing: %w: %w", ErrDamaged, err)
+		// What cannot be found any more is as good as gone: the view starts anew.
+		s.log.Errorf("the standing of view %s of %s is unreadable: %v", s.name, name, err)
+		return Standing{}, nil
 	}
 	return standing, nil
 }
@@ -256,47 +263,41 @@ func (s *Store) setStanding(name Name, standing Standing) error {
 	return s.db.Set(appendPrefix(nil, 0, name), text, pebble.NoSync)
 }
 
-// DropOrphans deletes generations that are no view's: what an interrupted rebuild left.
-func (s *Store) DropOrphans() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// dropOrphans deletes generations that are no view's: what an interrupted rebuild left. It is called before
+// anyone has a view.
+func (s *Store) dropOrphans() error {
 	live := make(map[uint32]bool)
-	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{0, 0, 0, 0, 1}, UpperBound: []byte{0, 0, 0, 1}})
+	iter, err := s.db.NewIter(nil)
 	if err != nil {
-		return fmt.Errorf("view store %s: %w", s.name, err)
+		return err
 	}
-	for iter.First(); iter.Valid(); iter.Next() {
-		var standing Standing
-		if err := json.Unmarshal(iter.Value(), &standing); err == nil {
-			live[standing.Generation] = true
-		}
-	}
-	if err := iter.Close(); err != nil {
-		return fmt.Errorf("view store %s: %w", s.name, err)
-	}
-	for n := uint32(1); n <= s.last; n++ {
-		if live[n] {
+	var orphans []uint32
+	for valid := iter.SeekGE([]byte{0, 0, 0, 0, 1}); valid; {
+		key := iter.Key()
+		generation := binary.BigEndian.Uint32(key)
+		if generation == 0 {
+			var standing Standing
+			if err := json.Unmarshal(iter.Value(), &standing); err == nil {
+				live[standing.Generation] = true
+			}
+			valid = iter.Next()
 			continue
 		}
+		if !live[generation] {
+			orphans = append(orphans, generation)
+		}
+		valid = iter.SeekGE(binary.BigEndian.AppendUint32(nil, generation+1))
+	}
+	if err := errors.Join(iter.Error(), iter.Close()); err != nil {
+		return err
+	}
+	for _, n := range orphans {
 		from, to := binary.BigEndian.AppendUint32(nil, n), binary.BigEndian.AppendUint32(nil, n+1)
-		if err := s.dropRange(from, to); err != nil {
-			return fmt.Errorf("drop generation %d of view store %s: %w", n, s.name, err)
+		if err := s.db.DeleteRange(from, to, pebble.NoSync); err != nil {
+			return fmt.Errorf("drop generation %d: %w", n, err)
 		}
 	}
 	return nil
-}
-
-// dropRange deletes keys in [from, to), when there are any.
-func (s *Store) dropRange(from, to []byte) error {
-	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
-	if err != nil {
-		return err
-	}
-	some := iter.First()
-	if err := iter.Close(); err != nil || !some {
-		return err
-	}
-	return s.db.DeleteRange(from, to, pebble.NoSync)
 }
 
 // pebbleLogger passes on what is wrong and drops the diary.

@@ -97,10 +97,12 @@ func (v *View) Size() (uint64, error) {
 
 // Get appends the value of one record to dst; false when there is none.
 func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
+	key := v.store.keys.Get().(*[]byte)
+	defer v.store.keys.Put(key)
 	for {
 		g := v.live.Load()
-		var buf [192]byte
-		value, closer, err := v.store.db.Get(append(append(buf[:0], g.prefix...), rest...))
+		*key = append(append((*key)[:0], g.prefix...), rest...)
+		value, closer, err := v.store.db.Get(*key)
 		if errors.Is(err, pebble.ErrNotFound) {
 			if v.live.Load() != g {
 				continue // it was switched and the records that we asked for are gone

@@ -59,6 +59,9 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 	return w.takeErr()
 }
 
+// Full bounds a batch to accounts that fit into the cache.
+func (w *work) Full() bool { return len(w.touched) >= cacheAccounts }
+
 // tenant folds an entry about no account.
 func (w *work) tenant(e *credit.Entry) error {
 	for _, f := range e.Facts {

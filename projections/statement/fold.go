@@ -73,6 +73,9 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 	return nil
 }
 
+// Full bounds a batch to accounts that fit into the cache.
+func (w *work) Full() bool { return len(w.touched) >= cacheAccounts }
+
 // classText is empty when all draws concern lots that live, as nearly all do.
 func classText(classes []class) string {
 	for _, c := range classes {

@@ -77,6 +77,9 @@ func (w *work) Apply(b *projections.Batch, _ projections.Position, e *credit.Ent
 	return nil
 }
 
+// Full bounds a batch to totals that fit into the cache.
+func (w *work) Full() bool { return len(w.touched) >= cacheTotals }
+
 func (w *work) fact(b *projections.Batch, a *account, event credit.Event, at time.Time) error {
 	switch e := event.(type) {
 	case *credit.UsageRecorded:

@@ -1,0 +1,52 @@
+package projections_test
+
+import (
+	"testing"
+
+	"creditstream/projections"
+	"creditstream/projections/internal/trial"
+)
+
+// BenchmarkCatchUp folds a journal of single uses, two hundred to a commit, into a new view on the disk.
+func BenchmarkCatchUp(b *testing.B) {
+	w := newWriter(b, connect(b), acme, trial.Plain(1, 10_000))
+	const commits, size = 1_500, 200
+	w.write(commits, size)
+	w.entries = nil // they would be the collector's work
+	for _, fold := range folds {
+		b.Run(fold.Name(), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				store, err := projections.Open(projections.Config{Dir: b.TempDir(), View: fold.Name()})
+				if err != nil {
+					b.Fatal(err)
+				}
+				view, err := store.View(acme, fold.Version())
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := projections.CatchUp(b.Context(), fold, view, w.journal, discard, nil); err != nil {
+					b.Fatal(err)
+				}
+				if err := store.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*commits*size/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// BenchmarkVerify verifies the same journal, without views.
+func BenchmarkVerify(b *testing.B) {
+	w := newWriter(b, connect(b), acme, trial.Plain(1, 10_000))
+	const commits, size = 500, 200
+	w.write(commits, size)
+	for b.Loop() {
+		r, err := projections.Verify(b.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: b.TempDir()})
+		if err != nil || !r.OK {
+			b.Fatal(r, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*commits*size/b.Elapsed().Seconds(), "events/s")
+}
