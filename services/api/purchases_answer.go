@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -63,7 +62,7 @@ type Offers struct {
 	Code     string      `json:"code,omitempty" doc:"Why it may not."`
 	Detail   string      `json:"detail,omitempty"`
 	Contact  string      `json:"contact,omitempty"`
-	// PaymentMethod is masked.
+
 	PaymentMethod string `json:"payment_method,omitempty" doc:"The account's saved method, masked."`
 }
 
@@ -145,20 +144,10 @@ func (o *Offers) list(catalog *rules.Catalog) {
 	}
 }
 
-// judge asks the rule itself whether the account may buy, with a request that goes nowhere.
+// judge says whether the account may buy.
 func (o *Offers) judge(a *credit.Account, books *rules.Book, now time.Time) {
-	trial := rules.RequestPurchase{Purchase: "trial"}
-	switch catalog := books.At(now); {
-	case catalog == nil || len(catalog.PackOrder) == 0 && catalog.TopUp == nil:
-		trial.Pack = "none"
-	case len(catalog.PackOrder) > 0:
-		trial.Pack = catalog.PackOrder[0].ID
-	default:
-		trial.TopUp = catalog.TopUp.Min
-	}
-	_, err := trial.Decide(a, books, now)
-	var refusal *rules.Refusal
-	allowed := !errors.As(err, &refusal) || refusal.Code == rules.CodeApprovalRequired
+	refusal := rules.MayBuy(a, books, now)
+	allowed := refusal == nil
 	o.Account, o.Allowed, o.PaymentMethod = a.ID(), &allowed, a.PaymentMethod().Label
 	if !allowed {
 		o.Code, o.Detail, o.Contact = string(refusal.Code), refusal.Detail, refusal.Contact

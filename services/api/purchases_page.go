@@ -62,7 +62,7 @@ small { opacity: .75 }
 `))
 
 type checkout struct {
-	Pays                                               bool
+	Pays                                              bool
 	Status, Price, Credits, Purchase, Invoice, Action string
 }
 
