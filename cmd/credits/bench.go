@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +75,9 @@ func printBench(w io.Writer, r load.Result) {
 	line("in units of it", "%.1f events per fsync time, p50 %.1f fsyncs", r.EventsPerFsync, r.P50Fsyncs)
 	line("events per commit", "%.1f", r.EventsPerCommit)
 	line("processor", "%.1f µs per event, clients included", r.CPU)
+	for _, view := range slices.Sorted(maps.Keys(r.Rebuilds)) {
+		line("rebuild of "+view, "%.0f charges per second", r.Rebuilds[view])
+	}
 	line("memory", "%.0f MiB resident", r.RSS)
 	line("the books", "acknowledged %d, in the journal %d, lost %d, doubled %d, overdrawn %d", r.Acknowledged, r.InJournal, r.Lost, r.Doubled, r.Overdrawn)
 }

@@ -281,9 +281,6 @@ func openViews(cfg Config, log *slog.Logger) (v views, err error) {
 			return v, err
 		}
 		v.stores = append(v.stores, *kind.store)
-		if err := (*kind.store).DropOrphans(); err != nil {
-			return v, err
-		}
 		kinds = append(kinds, projections.Kind{Fold: kind.fold, Store: *kind.store, Written: written})
 	}
 	v.runner = projections.NewRunner(projections.RunnerConfig{Kinds: kinds, Logger: log})

@@ -57,3 +57,8 @@ func (n *Node) verify(ctx context.Context, t *accounts.Tenant, name journal.Name
 	}
 	return n.views.runner.Verify(ctx, name, cfg)
 }
+
+// Rebuild folds a journal's view anew beside the live one and switches to it when both are equal.
+func (n *Node) Rebuild(ctx context.Context, view string, name journal.Name) (projections.Rebuilt, error) {
+	return n.views.runner.Rebuild(ctx, view, name, projections.RebuildOptions{})
+}

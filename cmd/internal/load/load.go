@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/nats-io/nats.go"
 )
 
 // Config says what to run. Zero values stand for the defaults given.
@@ -63,6 +64,10 @@ type Result struct {
 	Doubled      int64 `json:"doubled"`
 	Overdrawn    int64 `json:"overdrawn"`
 
+	// Rebuilds is how many charges per second each view was rebuilt with (profile rebuild; its
+	// events_per_second is the slowest).
+	Rebuilds map[string]float64 `json:"rebuilds,omitempty"`
+
 	Seconds float64  `json:"seconds"`
 	Views   []string `json:"views"`
 }
@@ -81,7 +86,7 @@ func (c *Config) setDefaults() error {
 	if c.Duration == 0 {
 		c.Duration = 10 * time.Second
 	}
-	bulk := c.Profile == "bulk"
+	bulk := c.Profile == "bulk" || c.Profile == "rebuild"
 	if c.Batch == 0 {
 		c.Batch = 1
 		if bulk {
@@ -145,7 +150,13 @@ func Run(ctx context.Context, cfg Config) (result Result, err error) {
 	}
 	result = run.result()
 	cfg.Progress("folding the journal again")
-	return result, t.check(ctx, &run.acknowledged, &result)
+	if err := t.check(ctx, &run.acknowledged, &result); err != nil {
+		return Result{}, err
+	}
+	if cfg.Profile == "rebuild" {
+		return result, t.rebuildViews(ctx, &result)
+	}
+	return result, nil
 }
 
 // run is one run under way.
@@ -170,6 +181,11 @@ func (r *run) load(ctx context.Context) error {
 	for i := range clients {
 		clients[i] = &client{number: i, target: r.target, random: rand.New(rand.NewPCG(uint64(i), 1)), latency: newHistogram()}
 	}
+	defer func() {
+		for _, c := range clients {
+			c.close()
+		}
+	}()
 	measured := max(int(r.cfg.Duration/slice), 1)
 	for n := range warmUpSlices + measured {
 		if n == warmUpSlices {
@@ -246,6 +262,14 @@ type client struct {
 	acknowledged marks
 	sent         uint64
 	counted      int64
+	nats         *nats.Conn
+	body         []byte
+}
+
+func (c *client) close() {
+	if c.nats != nil {
+		c.nats.Close()
+	}
 }
 
 func (c *client) run(ctx context.Context, p profile, until time.Time) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,18 +40,26 @@ type target struct {
 	cfg    Config
 	node   *node.Node
 	tenant *accounts.Tenant
+	http   *http.Client
 	names  []string
 }
 
 func startTarget(ctx context.Context, cfg Config, dir string) (*target, error) {
-	n, err := node.Start(ctx, node.Config{
+	c := node.Config{
 		Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), InFlight: cfg.InFlight,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	if cfg.Profile == "rebuild" {
+		c.Views = nil
+	}
+	if needsDoors(cfg.Profile) {
+		c.Listen, c.NATSListen, c.Dev = "127.0.0.1:0", "127.0.0.1:0", true
+	}
+	n, err := node.Start(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{cfg: cfg, node: n}
+	t := &target{cfg: cfg, node: n, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: cfg.Clients, MaxConnsPerHost: cfg.Clients}}}
 	if err := t.prepare(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -89,7 +98,10 @@ func (t *target) openAccounts(ctx context.Context) error {
 	return nil
 }
 
-func (t *target) close() error { return t.node.Close() }
+func (t *target) close() error {
+	t.http.CloseIdleConnections()
+	return t.node.Close()
+}
 
 // head is how many commits the journal has.
 func (t *target) head() uint64 { return t.tenant.Shards()[0].Head() }
@@ -180,54 +192,4 @@ func processorTime() time.Duration {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-// profile is what a client does once: it returns how many charges were acknowledged.
-type profile func(ctx context.Context, c *client, now time.Time) (int, error)
-
-var profiles = map[string]profile{
-	"spend": spend,
-	"hot":   spend,
-	"bulk":  bulk,
-}
-
-// Profiles lists the names of all profiles.
-func Profiles() []string { return []string{"spend", "bulk", "hot"} }
-
-// spend charges one account one unit, in process. hot is the same with a single account.
-func spend(ctx context.Context, c *client, now time.Time) (int, error) {
-	count := c.sent
-	c.sent++
-	answer := c.target.tenant.Do(ctx, c.request(now, count))
-	if answer.Err != nil {
-		return 0, answer.Err
-	}
-	c.acknowledged.add(c.number, count)
-	return 1, nil
-}
-
-// bulk charges many accounts in one request, in process.
-func bulk(ctx context.Context, c *client, now time.Time) (int, error) {
-	requests := make([]accounts.Request, c.target.cfg.Batch)
-	first := c.sent
-	for i := range requests {
-		requests[i] = c.request(now, c.sent)
-		c.sent++
-	}
-	for i, answer := range c.target.tenant.DoAll(ctx, requests) {
-		if answer.Err != nil {
-			return 0, answer.Err
-		}
-		c.acknowledged.add(c.number, first+uint64(i))
-	}
-	return len(requests), nil
-}
-
-func (c *client) request(now time.Time, count uint64) accounts.Request {
-	return accounts.Request{
-		Account: c.target.names[c.random.IntN(len(c.target.names))],
-		Key:     keyOf(now, c.number, count),
-		Hash:    credit.Hash{1},
-		Command: &rules.Use{Meter: "unit", Quantity: 1},
-	}
 }
