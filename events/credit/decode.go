@@ -69,6 +69,14 @@ func (d *Decoder) Decode(body []byte) ([]Entry, error) {
 	return entries, nil
 }
 
+// Event returns one event from its kind and its data (Fact.Raw): for those who keep facts and not commits.
+func (d *Decoder) Event(kind string, data []byte) (Event, error) {
+	if d.words == nil {
+		d.words = make(map[string]string)
+	}
+	return d.event(kind, data)
+}
+
 func count(entries []Entry) (n int) {
 	for i := range entries {
 		n += len(entries[i].Facts)

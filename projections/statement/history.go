@@ -107,6 +107,7 @@ func parseCursor(text string) (cursor, error) {
 
 func read(it *projections.Iter, q Query, at cursor, own []byte) (Page, error) {
 	var page Page
+	var decoder credit.Decoder
 	valid := false
 	if at.line < 0 {
 		valid = it.Last()
@@ -139,7 +140,7 @@ func read(it *projections.Iter, q Query, at cursor, own []byte) (Page, error) {
 		if n == at.n {
 			before = at.line
 		}
-		if full, err := page.take(q, &r, before); full || err != nil {
+		if full, err := page.take(q, &r, &decoder, before); full || err != nil {
 			return page, err
 		}
 		valid = it.Prev()
@@ -149,11 +150,11 @@ func read(it *projections.Iter, q Query, at cursor, own []byte) (Page, error) {
 
 // take adds the lines of one fact that q asks for, last first, of those before the given one. It reports
 // whether the page is full.
-func (p *Page) take(q Query, r *Record, before int) (full bool, err error) {
+func (p *Page) take(q Query, r *Record, decoder *credit.Decoder, before int) (full bool, err error) {
 	if r.types == 0 || !q.wants(r) {
 		return false, nil
 	}
-	all, err := lines(r)
+	all, err := lines(r, decoder)
 	if err != nil {
 		return false, err
 	}

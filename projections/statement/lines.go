@@ -88,8 +88,8 @@ type Line struct {
 }
 
 // lines says which lines a fact is, in order. Remaining is set by the caller.
-func lines(r *Record) ([]Line, error) {
-	event, err := r.Event()
+func lines(r *Record, decoder *credit.Decoder) ([]Line, error) {
+	event, err := r.Event(decoder)
 	if err != nil {
 		return nil, err
 	}

@@ -106,12 +106,9 @@ func (r *Record) decode(n uint64, value []byte) error {
 }
 
 // Event decodes the fact.
-func (r *Record) Event() (credit.Event, error) {
-	e := credit.New(r.Kind)
-	if e == nil {
-		return nil, fmt.Errorf("fact %d: kind %s: %w", r.N, r.Kind, errRecord)
-	}
-	if err := json.Unmarshal(r.Data, e); err != nil {
+func (r *Record) Event(decoder *credit.Decoder) (credit.Event, error) {
+	e, err := decoder.Event(r.Kind, r.Data)
+	if err != nil {
 		return nil, fmt.Errorf("fact %d: %w: %w", r.N, errRecord, err)
 	}
 	return e, nil

@@ -39,6 +39,7 @@ func (v *View) Refold(account string, at time.Time, known Known) (a *credit.Acco
 		return nil, 0, err
 	}
 	a = credit.NewAccount(account)
+	var decoder credit.Decoder
 	for r, err := range v.Facts(account, 1) {
 		if err != nil {
 			return nil, 0, err
@@ -49,7 +50,7 @@ func (v *View) Refold(account string, at time.Time, known Known) (a *credit.Acco
 		if !at.IsZero() && r.Time.After(at) {
 			continue
 		}
-		event, err := r.Event()
+		event, err := r.Event(&decoder)
 		if err != nil {
 			return nil, 0, fmt.Errorf("account %s: %w", account, err)
 		}
