@@ -29,11 +29,11 @@ func adminRoutes() []route {
 		key(route{
 			id: "createKey", method: http.MethodPost, path: adminPath + "/keys", summary: "Create an API key",
 			detail:  "The key itself is in this answer and nowhere else. An actor has at most two live keys of a tenant: one in use, one to change over to.",
-			request: KeyRequest{}, answer: KeyAnswer{}, status: http.StatusCreated, handle: createKey,
+			request: KeyRequest{}, answer: KeyAnswer{}, status: http.StatusCreated, codes: []rules.Code{codeUnknownTenant}, handle: createKey,
 		}),
 		key(route{
 			id: "listKeys", method: http.MethodGet, path: adminPath + "/keys", summary: "All keys, without their secrets",
-			query: []param{{"tenant", "string", "Only this tenant's."}}, answer: Keys{}, handle: listKeys,
+			query: []param{{"tenant", "string", "Only this tenant's."}}, answer: Keys{}, codes: []rules.Code{codeUnknownTenant}, handle: listKeys,
 		}),
 		key(route{
 			id: "revokeKey", method: http.MethodDelete, path: adminPath + "/keys/{key}", summary: "Revoke a key, and the tokens minted with it",
@@ -53,13 +53,13 @@ func adminRoutes() []route {
 				{"tenant", "string", "Only this tenant's; default all."}, {"shard", "integer", "Only this shard's; default all."},
 				{"accept", "boolean", "Switch though they differ."},
 			},
-			answer: RebuildAnswer{}, codes: []rules.Code{codeNotFound}, handle: rebuildView,
+			answer: RebuildAnswer{}, codes: []rules.Code{codeNotFound, codeUnknownTenant}, handle: rebuildView,
 		}),
 		key(route{
 			id: "verify", method: http.MethodPost, path: adminPath + "/verify", stream: true,
 			summary: "Fold the journals from the start by other code, and compare every view and hash",
-			query:   []param{{"tenant", "string", "Only this tenant's; default all."}},
-			answer:  map[string]any{}, handle: verify,
+			query:   []param{{"tenant", "string", "Only this tenant's; default all."}, {"shard", "integer", "Only this shard's; default all."}},
+			answer:  VerifyAnswer{}, handle: verify,
 		}),
 		key(route{id: "getTestClock", method: http.MethodGet, path: adminPath + "/test-clock", summary: "The test clock", answer: ClockAnswer{}, codes: []rules.Code{codeNotFound}, handle: getClock}),
 		key(route{
@@ -119,6 +119,12 @@ type RebuildAnswer struct {
 	Rebuilt []projections.Rebuilt `json:"rebuilt"`
 }
 
+// VerifyAnswer is what was found in each journal and its views.
+type VerifyAnswer struct {
+	OK       bool                 `json:"ok" doc:"Nothing at all was found."`
+	Journals []projections.Report `json:"journals"`
+}
+
 // ClockRequest moves the test clock.
 type ClockRequest struct {
 	Now time.Time `json:"now"`
@@ -146,7 +152,7 @@ func addTenant(c *call) (reply, error) {
 		if shards != 0 && shards != len(t.Shards()) {
 			return reply{}, invalid("shards", fmt.Sprintf("this tenant has %d for ever", len(t.Shards())))
 		}
-		return ok(tenantAnswer(t))
+		return created(tenantAnswer(t))
 	}
 	if err := c.cfg.AddTenant(c.ctx, name, shards); err != nil {
 		return reply{}, fmt.Errorf("add tenant %s: %w", name, err)

@@ -32,7 +32,7 @@ type Draw struct {
 	Lot    string `json:"lot"`
 	Amount string `json:"amount" doc:"Decimal, in the unit."`
 	Unit   string `json:"unit" doc:"\"credit\", or the meter whose units the pool counts."`
-	Cycle  uint32 `json:"cycle" doc:"The account's cycle whose terms the draw belongs to."`
+	Cycle  uint32 `json:"cycle,omitempty" doc:"The account's cycle whose terms the draw belongs to."`
 }
 
 func drawsOf(draws []credit.Draw, scale int) []Draw {
@@ -117,7 +117,9 @@ func appendDraws(dst []byte, draws []credit.Draw, scale int) []byte {
 		dst = appendJSONText(append(dst, `,"lot":`...), d.Lot)
 		dst = appendAmount(append(dst, `,"amount":`...), d.Amount, scale)
 		dst = appendJSONText(append(dst, `,"unit":`...), unitOf(d.Unit))
-		dst = strconv.AppendUint(append(dst, `,"cycle":`...), uint64(d.Cycle), 10)
+		if d.Cycle != 0 {
+			dst = strconv.AppendUint(append(dst, `,"cycle":`...), uint64(d.Cycle), 10)
+		}
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')

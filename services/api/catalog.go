@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -38,9 +39,9 @@ type CatalogPublished struct {
 
 // CatalogInForce is a catalog with every setting spelled out.
 type CatalogInForce struct {
-	Version uint32 `json:"version"`
-	Catalog any    `json:"catalog"`
-	Source  string `json:"source" doc:"The same as YAML."`
+	Version uint32          `json:"version"`
+	Catalog json.RawMessage `json:"catalog" doc:"The order of fields counts: packs are listed in it."`
+	Source  string          `json:"source" doc:"The same as YAML."`
 }
 
 func publishCatalog(c *call) (reply, error) {
@@ -94,9 +95,56 @@ func getCatalog(c *call) (reply, error) {
 		}
 		return reply{status: http.StatusOK, written: true}, nil
 	}
-	var settings any
-	if err := yaml.Unmarshal(catalog.Source, &settings); err != nil {
+	settings, err := asJSON(catalog.Source)
+	if err != nil {
 		return reply{}, fmt.Errorf("read catalog %d of %s: %w", catalog.Version, c.tenant.Name(), err)
 	}
 	return ok(CatalogInForce{Version: catalog.Version, Catalog: settings, Source: string(catalog.Source)})
+}
+
+// asJSON writes a YAML document as JSON, with the fields in their order.
+func asJSON(source []byte) (json.RawMessage, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(source, &document); err != nil {
+		return nil, err
+	}
+	if document.Kind == yaml.DocumentNode && len(document.Content) == 1 {
+		return appendNode(nil, document.Content[0])
+	}
+	return nil, fmt.Errorf("the source is not one YAML document")
+}
+
+func appendNode(dst []byte, node *yaml.Node) ([]byte, error) {
+	var err error
+	switch node.Kind {
+	case yaml.MappingNode:
+		dst = append(dst, '{')
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(appendJSONText(dst, node.Content[i].Value), ':')
+			if dst, err = appendNode(dst, node.Content[i+1]); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, '}'), nil
+	case yaml.SequenceNode:
+		dst = append(dst, '[')
+		for i, element := range node.Content {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = appendNode(dst, element); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, ']'), nil
+	}
+	var scalar any
+	if err := node.Decode(&scalar); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(scalar)
+	return append(dst, text...), err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -48,7 +49,7 @@ func docs(c *call) (reply, error) {
 
 // document encodes the OpenAPI document of the routes.
 func document(routes []route) ([]byte, *huma.OpenAPI) {
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[credentials.Scopes](), reflect.TypeFor[[]string]())
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -79,12 +80,24 @@ func document(routes []route) ([]byte, *huma.OpenAPI) {
 	return text, doc
 }
 
+// schemaName tells types of the same name apart by their package.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if at := path.Base(t.PkgPath()); t.Name() != "" && t.PkgPath() != "" && at != "api" {
+		return strings.ToUpper(at[:1]) + at[1:] + name
+	}
+	return name
+}
+
 // allowNull lets a field that points to a schema of its own be null, as our answers have it where there
 // is nothing to tell.
 func allowNull(schema *huma.Schema) {
 	for name, property := range schema.Properties {
 		if property.Ref != "" && slices.Contains(schema.Required, name) && nullable[name] {
-			schema.Properties[name] = &huma.Schema{OneOf: []*huma.Schema{{Ref: property.Ref}, {Type: "null"}}, Description: property.Description}
+			schema.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: property.Ref}, {Type: "null"}}, Description: property.Description}
 		}
 	}
 }
