@@ -270,13 +270,31 @@ func (a *Account) Low() Amount { return a.low }
 // Exhausted reports whether an empty balance was announced and nothing was credited since.
 func (a *Account) Exhausted() bool { return a.exhausted }
 
-// NextDue is the earliest instant at which something falls due: an expiry, a lapse, an abandoned
+// NextDue is the earliest instant at which something falls due: an expiry or its warning, a lapse, an abandoned
 // purchase, the renewal. The zero time means that nothing ever does.
 func (a *Account) NextDue() time.Time {
 	if a.due.IsZero() {
 		a.due = a.nextDue()
 	}
 	return a.due
+}
+
+// NextWarning is the lot whose end has to be announced next, at its Warns; nil when none has to be.
+func (a *Account) NextWarning() (next *Lot) {
+	for _, p := range a.pools {
+		left := p.unwarned
+		for i := 0; left > 0; i++ {
+			l := p.live[i]
+			if !l.unwarned() {
+				continue
+			}
+			left--
+			if next == nil || l.Warns.Before(next.Warns) {
+				next = l
+			}
+		}
+	}
+	return next
 }
 
 func (a *Account) nextDue() time.Time {
@@ -290,6 +308,9 @@ func (a *Account) nextDue() time.Time {
 		if len(p.live) > 0 {
 			earlier(p.live[0].Ends)
 		}
+	}
+	if l := a.NextWarning(); l != nil {
+		earlier(l.Warns)
 	}
 	for _, h := range a.holds {
 		earlier(h.Expires)

@@ -60,6 +60,7 @@ type Grant struct {
 	Amount Amount    `json:"amount"` // > 0
 	Starts time.Time `json:"starts"`
 	Ends   time.Time `json:"expires,omitzero"` // zero: never
+	Warns  time.Time `json:"warns,omitzero"`   // when its end is announced; zero: it is not
 	Kind   string    `json:"kind"`             // allowance, purchase, sold, goodwill, promotion, opening, rollover, replacement
 	Paid   bool      `json:"paid,omitempty"`   // paid lots burn after free ones
 	Price  Money     `json:"price,omitzero"`   // net revenue to recognise over the lot

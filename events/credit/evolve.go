@@ -91,7 +91,11 @@ func (a *Account) Evolve(e Event, at time.Time) {
 		a.exhausted = true
 	case *CreditExpiringSoon:
 		l := a.mustLot(e.Lot)
+		if l.unwarned() && l.Remaining > 0 {
+			a.mustPool(l.Pool).unwarned--
+		}
 		l.Warned = true
+		a.due = time.Time{}
 		a.touchLot(l)
 	case *UsageDenied, *PaymentMismatched, *CatalogPublished:
 		// On record, and nothing to add up.
@@ -403,7 +407,7 @@ func (a *Account) addLot(g Grant) {
 
 func (a *Account) birth(g Grant) *Pool {
 	a.lotCount++
-	l := &Lot{ID: g.Lot, Ordinal: a.lotCount, Pool: g.Pool, Unit: g.Unit, Kind: g.Kind, Paid: g.Paid, Granted: g.Amount, Starts: g.Starts, Ends: g.Ends, Price: g.Price, Cycles: g.Cycles}
+	l := &Lot{ID: g.Lot, Ordinal: a.lotCount, Pool: g.Pool, Unit: g.Unit, Kind: g.Kind, Paid: g.Paid, Granted: g.Amount, Starts: g.Starts, Ends: g.Ends, Warns: g.Warns, Price: g.Price, Cycles: g.Cycles}
 	if a.lots == nil {
 		a.lots = make(map[string]*Lot)
 	}

@@ -18,6 +18,7 @@ type Lot struct {
 	Breakage   Amount // what expired of it and late usage may still take
 	Starts     time.Time
 	Ends       time.Time // zero: never
+	Warns      time.Time // when its end is announced; zero: it is not
 	Ended      bool      // booked as ended; a lot with nothing remaining may end without a fact
 	EndedCycle uint32    // the cycle that its breakage belongs to
 	Warned     bool      // its end was announced
@@ -78,13 +79,20 @@ type Pool struct {
 	Name, Unit string
 	Terms      Terms
 	live       []*Lot // Remaining > 0, in burn order
+	unwarned   int    // how many of them are still to be announced
 }
 
 // Live returns the lots with something remaining, in burn order. The slice belongs to the account: read
 // it before the next Evolve and do not change it.
 func (p *Pool) Live() []*Lot { return p.live }
 
+// unwarned reports whether the lot's end is still to be announced.
+func (l *Lot) unwarned() bool { return !l.Warned && !l.Warns.IsZero() }
+
 func (p *Pool) insert(l *Lot) {
+	if l.unwarned() {
+		p.unwarned++
+	}
 	i := sort.Search(len(p.live), func(i int) bool { return l.Before(p.live[i]) })
 	p.live = append(p.live, nil)
 	copy(p.live[i+1:], p.live[i:])
@@ -92,6 +100,9 @@ func (p *Pool) insert(l *Lot) {
 }
 
 func (p *Pool) remove(l *Lot) {
+	if l.unwarned() {
+		p.unwarned--
+	}
 	if len(p.live) > 0 && p.live[0] == l {
 		copy(p.live, p.live[1:])
 		p.live = p.live[:len(p.live)-1]

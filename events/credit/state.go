@@ -169,6 +169,9 @@ func (a *Account) Restored() error {
 			return fmt.Errorf("account %s: lot %s is in pool %s, which the account has not", a.id, l.ID, l.Pool)
 		}
 		p.live = append(p.live, l)
+		if l.unwarned() {
+			p.unwarned++
+		}
 	}
 	for _, p := range a.pools {
 		slices.SortFunc(p.live, func(x, y *Lot) int {
@@ -315,6 +318,7 @@ func (l *Lot) append(dst []byte) []byte {
 	}
 	dst = appendTime(dst, l.Starts)
 	dst = appendTime(dst, l.Ends)
+	dst = appendTime(dst, l.Warns)
 	dst = appendBool(dst, l.Ended)
 	dst = binary.AppendUvarint(dst, uint64(l.EndedCycle))
 	dst = appendBool(dst, l.Warned)
@@ -328,7 +332,7 @@ func decodeLot(d *decoder, id string) *Lot {
 	return &Lot{
 		ID: id, Ordinal: d.uint(), Pool: d.string(), Unit: d.string(), Kind: d.string(), Paid: d.bool(),
 		Granted: Amount(d.int()), Remaining: Amount(d.int()), Held: Amount(d.int()), Breakage: Amount(d.int()),
-		Starts: d.time(), Ends: d.time(), Ended: d.bool(), EndedCycle: uint32(d.uint()), Warned: d.bool(),
+		Starts: d.time(), Ends: d.time(), Warns: d.time(), Ended: d.bool(), EndedCycle: uint32(d.uint()), Warned: d.bool(),
 		Price: Money{Currency: d.string(), Minor: d.int()}, Recognised: d.int(), Cycles: uint32(d.uint()),
 	}
 }

@@ -30,42 +30,15 @@ func balanceAlerts(facts []credit.Fact, a *credit.Account, c *Catalog, meter str
 
 const day = 24 * time.Hour
 
-// nextWarning finds the lot whose end must be announced next, and when: the catalog's number of days
-// before its end, or at its start when it lives shorter than that. nil when none must be. Allowances are
-// not announced: the next one replaces them.
-func nextWarning(a *credit.Account, c *Catalog) (lot *credit.Lot, at time.Time) {
-	if c == nil || c.Alerts.ExpiringDays <= 0 {
-		return nil, at
+// warns is when the end of a lot that is granted now is announced: the catalog's number of days before
+// it, or at once when it lives shorter than that. Zero when it is not: allowances are replaced by the next.
+func warns(c *Catalog, g credit.Grant, now time.Time) time.Time {
+	if c.Alerts.ExpiringDays <= 0 || g.Ends.IsZero() || g.Kind == credit.KindAllowance {
+		return time.Time{}
 	}
-	ahead := time.Duration(c.Alerts.ExpiringDays) * day
-	for _, p := range a.Pools() {
-		for _, l := range p.Live() {
-			if l.Ends.IsZero() || lot != nil && l.Ends.Add(-ahead).After(at) {
-				break // in order of their ends: no later lot of the pool is due earlier
-			}
-			if l.Warned || l.Kind == credit.KindAllowance {
-				continue
-			}
-			due := l.Ends.Add(-ahead)
-			if due.Before(l.Starts) {
-				due = l.Starts
-			}
-			if lot == nil || due.Before(at) {
-				lot, at = l, due
-			}
-		}
+	at := g.Ends.Add(-time.Duration(c.Alerts.ExpiringDays) * day)
+	if at.Before(now) {
+		return now
 	}
-	return lot, at
-}
-
-// NextDue is the earliest instant at which Settle has something to book for the account, by the catalog
-// in force at now: what the account knows itself (credit.Account.NextDue), and the warnings that the
-// catalog asks for, which no fact states. Whoever decides when to settle asks this. The zero time means
-// never.
-func NextDue(a *credit.Account, b *Book, now time.Time) time.Time {
-	due := a.NextDue()
-	if lot, at := nextWarning(a, b.At(now)); lot != nil && (due.IsZero() || at.Before(due)) {
-		return at
-	}
-	return due
+	return at
 }

@@ -153,7 +153,7 @@ func (w *world) pass() {
 	case 7:
 		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 70).Draw(w.t, "days")) * 24 * time.Hour)
 	default:
-		due := rules.NextDue(w.account, w.book, w.now).Add(time.Duration(rapid.IntRange(-1, 1).Draw(w.t, "ns")))
+		due := w.account.NextDue().Add(time.Duration(rapid.IntRange(-1, 1).Draw(w.t, "ns")))
 		if due.After(w.now) {
 			w.now = due
 		}
@@ -165,7 +165,7 @@ func (w *world) settle(a *credit.Account) []rules.Due {
 	steps := a.Clone()
 	var inSteps []rules.Due
 	for range 400 {
-		due := rules.NextDue(steps, w.book, w.now)
+		due := steps.NextDue()
 		if due.IsZero() || due.After(w.now) {
 			break
 		}

@@ -143,6 +143,7 @@ func endPool(a *credit.Account, p *credit.Pool, c *Catalog, e *credit.CycleRenew
 				Kind: credit.KindRollover, Paid: l.Paid, Price: l.Price, Cycles: l.Cycles + 1,
 			}
 			into.Price.Minor = revenue(l, rolls, nil)
+			into.Warns = warns(c, into, at)
 			gone = []credit.Draw{{Lot: l.ID, Amount: rolls, Revenue: into.Price.Minor}}
 			e.Rolled = append(e.Rolled, credit.Rolled{From: l.ID, Amount: rolls, Into: into})
 			rolled += rolls

@@ -59,6 +59,7 @@ func (c GrantCredits) Decide(a *credit.Account, b *Book, now time.Time) ([]credi
 	} else if c.Ends.Value.IsZero() {
 		g.Ends = time.Time{}
 	}
+	g.Warns = warns(catalog, g, now)
 	e := &credit.CreditGranted{Grant: g, Reason: c.Reason, InvoiceRef: c.InvoiceRef, Catalog: catalog.Version}
 	return withRepayment(a, catalog, now, credit.Fact{At: now, Event: e}), nil
 }

@@ -93,8 +93,10 @@ func (l OpeningLot) grant(a *credit.Account, catalog *Catalog, now time.Time) (*
 	if r := grantable(a, catalog, pool, l.Credits); r != nil {
 		return nil, r
 	}
-	return &credit.CreditGranted{Catalog: catalog.Version, Grant: credit.Grant{
+	g := credit.Grant{
 		Lot: a.NextLot(0), Pool: pool.ID, Unit: unitField(pool), Amount: l.Credits, Starts: starts, Ends: ends, Kind: kind,
 		Paid: kind == credit.KindPurchase || kind == credit.KindSold || l.Price.Minor > 0, Price: l.Price,
-	}}, nil
+	}
+	g.Warns = warns(catalog, g, now)
+	return &credit.CreditGranted{Catalog: catalog.Version, Grant: g}, nil
 }

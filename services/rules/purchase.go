@@ -255,6 +255,7 @@ func (c ConfirmPayment) Decide(a *credit.Account, b *Book, now time.Time) ([]cre
 		Purchase: p.ID, Reference: cut(c.Reference), InvoiceRef: cut(c.InvoiceRef), ReceiptURL: cut(c.ReceiptURL),
 		Catalog: catalog.Version,
 	}
+	purchased.Warns = warns(catalog, purchased.Grant, now)
 	if inRange(c.PaidAt) {
 		purchased.PaidAt = c.PaidAt.UTC()
 	}

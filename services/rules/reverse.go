@@ -200,6 +200,7 @@ func (x *reversal) replacement(pool *Pool, amount credit.Amount) credit.Grant {
 		Lot: x.a.NextLot(x.replaced), Pool: pool.ID, Unit: unitField(pool), Amount: amount, Starts: x.now, Kind: credit.KindReplacement,
 		Ends: AddDays(x.now, pool.ReplaceDays, zoneOf(x.a, x.catalog)).UTC(),
 	}
+	g.Warns = warns(x.catalog, g, x.now)
 	x.replaced++
 	return g
 }

@@ -7,23 +7,22 @@ import (
 )
 
 // Settle books everything that fell due by now and folds it into the account as it goes, strictly in
-// the order of the due instants; of what is due at one instant, expiry comes before lapse, before an
+// the order of the due instants; of what is due at one instant, a warning comes before expiry, before lapse, before an
 // abandoned purchase, before the renewal. Lots that end with the cycle end in its renewal. Every
 // decision and every read begins with it, so no timer decides anything. Settling now or in steps gives
 // the same facts.
 func Settle(a *credit.Account, b *Book, now time.Time) []Due {
 	var all []Due
-	catalog := b.At(now)
 	for {
 		due := a.NextDue()
-		if lot, at := nextWarning(a, catalog); lot != nil && !at.After(now) && (due.IsZero() || at.Before(due)) {
-			all = append(all, book(a, at, "expiring/"+lot.ID, &credit.CreditExpiringSoon{
+		if due.IsZero() || due.After(now) {
+			return all
+		}
+		if lot := a.NextWarning(); lot != nil && !lot.Warns.After(due) {
+			all = append(all, book(a, lot.Warns, "expiring/"+lot.ID, &credit.CreditExpiringSoon{
 				Lot: lot.ID, Pool: lot.Pool, Unit: lot.Unit, Amount: lot.Remaining, Ends: lot.Ends,
 			}))
 			continue
-		}
-		if due.IsZero() || due.After(now) {
-			return all
 		}
 		all = settleAt(a, b, due, all)
 	}

@@ -91,7 +91,7 @@ func TestExpiringSoon(t *testing.T) {
 	}
 	rules.Settle(a, b, noon.AddDate(0, 0, 2))
 	warning := noon.AddDate(0, 0, 6)
-	if got := rules.NextDue(a, b, noon); !got.Equal(warning) {
+	if got := a.NextDue(); !got.Equal(warning) {
 		t.Errorf("next due %s, want %s", got, warning)
 	}
 	if got := kinds(rules.Settle(a, b, warning.Add(-1))); got != "" {
