@@ -62,7 +62,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	for _, c := range cfg.Kinds {
 		k := &kind{
 			fold: c.Fold, store: c.Store, log: cfg.Logger, written: c.Written, linger: max(0, cfg.Linger),
-			shards: make(map[Name]*shard), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+			shards: make(map[Name]*shard), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
 		r.kinds[c.Fold.Name()] = k
 		if !c.Written {

@@ -152,3 +152,77 @@ func TestNonsenseStopsOneViewOfOneTenant(t *testing.T) {
 		t.Fatalf("a view that the nonsense does not concern: %v", err)
 	}
 }
+
+// gated is a fold whose work waits until it may go on.
+type gated struct {
+	projections.Fold
+	version uint32
+	gate    chan struct{}
+}
+
+func (g gated) Version() uint32 { return g.version }
+
+func (g gated) Begin(v *projections.View) projections.Work {
+	return gatedWork{g.Fold.Begin(v), g.gate}
+}
+
+type gatedWork struct {
+	projections.Work
+	gate chan struct{}
+}
+
+func (g gatedWork) Apply(b *projections.Batch, at projections.Position, e *credit.Entry) error {
+	<-g.gate
+	return g.Work.Apply(b, at, e)
+}
+
+// However slow a view is, Feed takes what it is given; what was too much is read from the journal.
+func TestFeedNeverBlocks(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.Plain(1, 3))
+	store := openStore(t, vfs.NewMem(), folds[2])
+	gate := make(chan struct{})
+	runner := projections.NewRunner(projections.RunnerConfig{Kinds: []projections.Kind{{Fold: gated{folds[2], 1, gate}, Store: store}}, Linger: -1})
+	t.Cleanup(runner.Close)
+	if err := runner.Add(w.journal, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := runner.WaitFor(t.Context(), "usage", acme, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 5_000 {
+		runner.Feed(acme, w.write(1, 1)[0])
+	}
+	close(gate)
+	if err := runner.WaitFor(t.Context(), "usage", acme, w.journal.Head().Sequence); err != nil {
+		t.Fatal(err)
+	}
+	view, err := store.View(acme, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "usage", records(t, view), w.want(folds[2]))
+}
+
+func TestViewOfAnotherVersionIsBuiltAnew(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 5))
+	w.write(10, 10)
+	store := openStore(t, vfs.NewMem(), folds[2])
+	view, err := store.View(acme, folds[2].Version())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := projections.CatchUp(t.Context(), folds[2], view, w.journal, discard, nil); err != nil {
+		t.Fatal(err)
+	}
+	change(t, view, anyKey(t, view, 'u', 0), []byte("as it was written before"))
+	gate := make(chan struct{})
+	close(gate)
+	newer := gated{folds[2], folds[2].Version() + 1, gate}
+	if err := projections.CatchUp(t.Context(), newer, view, w.journal, discard, nil); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "usage", records(t, view), w.want(folds[2]))
+	if got := view.Standing().Version; got != newer.version {
+		t.Errorf("the view notes version %d", got)
+	}
+}

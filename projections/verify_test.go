@@ -1,12 +1,16 @@
 package projections_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"iter"
 	"strings"
 	"testing"
 	"time"
 
 	"creditstream/events/credit"
+	"creditstream/events/journal"
 	"creditstream/projections"
 	"creditstream/projections/internal/trial"
 
@@ -122,6 +126,61 @@ func TestVerifyNamesACommitThatIsNone(t *testing.T) {
 	w.write(2, 5)
 	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: t.TempDir()})
 	if err != nil || r.OK || r.Lost != 3 || r.Position != 4 || len(r.Faults) != 1 || r.Faults[0].Sequence != 5 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+func TestVerifyFindsTimeThatGoesBackwards(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 3))
+	later, _ := w.source.Commit(5)
+	now := later[0].Recorded
+	later[3].Recorded = now.Add(-time.Second)
+	body, err := credit.EncodeCommit("/creditstream/acme/0", later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.append(later, body)
+	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: t.TempDir()})
+	if err != nil || r.OK || r.Disordered != 1 || r.Faults[0].Entry != 3 || r.Faults[0].Sequence != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// tampered is a journal whose reader lets a changed commit pass.
+type tampered struct {
+	*journal.Journal
+	sequence uint64
+}
+
+func (j tampered) Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error] {
+	return func(yield func(journal.Commit, error) bool) {
+		for c, err := range j.Journal.Read(ctx, from) {
+			if c.Sequence == j.sequence {
+				c.Body = bytes.Replace(c.Body, []byte(`"quantity":`), []byte(`"quantity":1`), 1)
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// The hashes are computed anew: verify does not rest on the one who read the journal.
+func TestVerifyComputesTheChainItself(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.Plain(1, 3))
+	w.write(10, 20)
+	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: tampered{w.journal, 7}, Scratch: t.TempDir()})
+	if err != nil || r.OK || r.Lost != 5 || r.Position != 6 || r.Faults[0].Sequence != 7 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// What does not fit into memory is spilled, and comes back as it was.
+func TestVerifyOfManyAccounts(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.Plain(1, 20_000))
+	w.write(150, 400)
+	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: t.TempDir()})
+	if err != nil || !r.OK || r.Accounts < 18_000 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 }
