@@ -51,6 +51,12 @@ catalog yet or the file changed since it was last published from there.`,
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
 	flags.StringVar(&testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
+	flags.StringVar(&cfg.External.URL, "nats-url", a.env("CREDITS_NATS_URL"), "`URL` of a JetStream server that runs elsewhere, instead of the embedded one (env CREDITS_NATS_URL)")
+	flags.StringVar(&cfg.External.Creds, "nats-creds", "", "`file` with the credentials for it")
+	flags.StringVar(&cfg.External.WriterURL, "nats-writer-url", a.env("CREDITS_NATS_WRITER_URL"), "the same for the one user that may write journals (env CREDITS_NATS_WRITER_URL)")
+	flags.StringVar(&cfg.External.WriterCreds, "nats-writer-creds", "", "`file` with that user's credentials")
+	flags.IntVar(&cfg.External.Replicas, "nats-replicas", 1, "replicas of the streams there")
+	flags.Lookup("nats-url").DefValue, flags.Lookup("nats-writer-url").DefValue = "", "" // they may hold a password
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return command
 }
