@@ -181,9 +181,12 @@ func decode(ctx context.Context, j Journal, from uint64, to chan<- Commit) error
 }
 
 // CatchUp brings a view to the end of its journal before anyone else writes it. A view that is not of this
-// journal, or ahead of it, or of another version, is thrown away first, which log is told. Nonsense marks
-// the view damaged.
+// journal, or ahead of it, or of another version, is thrown away first, which log (nil discards) is
+// told. Nonsense marks the view damaged.
 func CatchUp(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Logger, progress func(done, total uint64)) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	if err := boot(ctx, fold, view, j, log); err != nil {
 		return err
 	}

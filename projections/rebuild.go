@@ -215,13 +215,12 @@ func (b *rebuild) switchOver(ctx context.Context) error {
 		} else if err := b.folding.catchUp(ctx, b.shard.journal, nil); err != nil {
 			return err
 		}
-		if err := b.shard.view.become(b.draft); err != nil {
-			return err
+		var err error
+		if b.result.Switched, err = b.shard.view.become(b.draft); b.result.Switched {
+			b.result.Position = b.folding.head.Sequence
+			b.kind.switched(b.shard, b.folding.head.Sequence)
 		}
-		b.result.Switched = true
-		b.result.Position = b.folding.head.Sequence
-		b.kind.switched(b.shard, b.folding.head.Sequence)
-		return nil
+		return err
 	})
 }
 

@@ -61,17 +61,18 @@ func (v *View) note(change func(*Standing)) error {
 	return nil
 }
 
-// become makes another generation of the same journal the live one and deletes the former.
-func (v *View) become(draft *View) error {
+// become makes another generation of the same journal the live one and deletes the former. It may have
+// switched though the former could not be deleted.
+func (v *View) become(draft *View) (switched bool, err error) {
 	former := v.live.Load()
 	next := draft.live.Load()
 	if err := v.note(func(s *Standing) { *s = next.standing }); err != nil {
-		return err
+		return false, err
 	}
 	if err := v.store.db.DeleteRange(former.prefix, after(former.prefix), pebble.NoSync); err != nil {
-		return fmt.Errorf("view %s of %s: drop generation %d: %w", v.store.name, v.name, former.standing.Generation, err)
+		return true, fmt.Errorf("view %s of %s: drop generation %d: %w", v.store.name, v.name, former.standing.Generation, err)
 	}
-	return nil
+	return true, nil
 }
 
 // discard deletes the records of a draft.
@@ -86,7 +87,8 @@ func (v *View) Reset(version uint32) error {
 	if err != nil {
 		return fmt.Errorf("reset view %s of %s: %w", v.store.name, v.name, err)
 	}
-	return v.become(draft)
+	_, err = v.become(draft)
+	return err
 }
 
 // Size is about how many bytes the view has on disk.

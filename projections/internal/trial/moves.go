@@ -128,6 +128,9 @@ func (s *Source) grant(c *customer) {
 	if s.chance(80) {
 		g.Ends = s.now.Add(time.Duration(1+s.rng.Int64N(50*24)) * time.Hour)
 	}
+	if s.chance(50) && g.Ends.After(s.now.Add(48*time.Hour)) {
+		g.Warns = g.Ends.Add(-24 * time.Hour)
+	}
 	s.asked(c, s.now, &credit.CreditGranted{Grant: g, Reason: "sorry", Catalog: 1})
 }
 

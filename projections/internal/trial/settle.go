@@ -19,6 +19,10 @@ func (s *Source) settle(c *customer) {
 }
 
 func (s *Source) settleAt(c *customer, due time.Time) {
+	if l := c.NextWarning(); l != nil && !l.Warns.After(due) {
+		s.fell(c, "warning/"+l.ID, l.Warns, &credit.CreditExpiringSoon{Lot: l.ID, Pool: l.Pool, Unit: l.Unit, Amount: l.Remaining, Ends: l.Ends})
+		return
+	}
 	for _, h := range c.Holds() {
 		if !h.Expires.After(due) {
 			released, lapsed := s.apart(c, h.Draws, due)
