@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -190,15 +191,17 @@ func BenchmarkUsageOverNATS(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	var wait sync.WaitGroup
-	for c := range connections {
+	var last atomic.Int64
+	for range connections {
 		nc := s.client("shop")
-		wait.Go(func() { flood(b, nc, c, b.N/connections+1, window, accounts) })
+		wait.Go(func() { flood(b, nc, &last, b.N/connections+1, window, accounts) })
 	}
 	wait.Wait()
 	b.ReportMetric(float64(b.N)/float64(tenant.Shards()[0].Head()), "events/commit")
 }
 
-func flood(b *testing.B, nc *nats.Conn, client, requests, window, accounts int) {
+// flood asks with ids that are ordered by time, as those of a UUIDv7 are.
+func flood(b *testing.B, nc *nats.Conn, last *atomic.Int64, requests, window, accounts int) {
 	inbox := nc.NewRespInbox()
 	free := make(chan struct{}, window)
 	for range window {
@@ -217,7 +220,7 @@ func flood(b *testing.B, nc *nats.Conn, client, requests, window, accounts int) 
 	defer func() { _ = sub.Unsubscribe() }()
 	for i := range requests {
 		<-free
-		body := fmt.Appendf(nil, `{"specversion":"1.0","id":"019a-%02d-%09d","source":"/bench","type":"creditstream.usage","subject":"a%d","data":{"meter":"sticker","quantity":1}}`, client, i, i%accounts)
+		body := fmt.Appendf(nil, `{"specversion":"1.0","id":"019a-%012d","source":"/bench","type":"creditstream.usage","subject":"a%d","data":{"meter":"sticker","quantity":1}}`, last.Add(1), i%accounts)
 		if err := nc.PublishRequest("credits.shop.usage", inbox, body); err != nil {
 			b.Error(err)
 			return
