@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"creditstream/events/credit"
 	"creditstream/projections"
 	"creditstream/projections/accounts"
 	"creditstream/projections/internal/trial"
@@ -179,4 +181,68 @@ func TestRebuildGivenUp(t *testing.T) {
 	if _, err := s.runner.Rebuild(t.Context(), "nothing", acme, projections.RebuildOptions{}); err == nil {
 		t.Fatal("a view that is none was rebuilt")
 	}
+}
+
+// moody is a fold that finds nonsense until its program is mended.
+type moody struct {
+	projections.Fold
+	broken *atomic.Bool
+}
+
+func (m moody) Begin(v *projections.View) projections.Work {
+	return moodyWork{m.Fold.Begin(v), m.broken}
+}
+
+type moodyWork struct {
+	projections.Work
+	broken *atomic.Bool
+}
+
+func (m moodyWork) Apply(b *projections.Batch, at projections.Position, e *credit.Entry) error {
+	if m.broken.Load() && at.Sequence == 4 {
+		panic("what is this?")
+	}
+	return m.Work.Apply(b, at, e)
+}
+
+// A view that was marked damaged stays so over a restart, and is served again after a rebuild.
+func TestRebuildMendsADamagedView(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 5))
+	w.write(10, 10)
+	var broken atomic.Bool
+	broken.Store(true)
+	fold := moody{folds[2], &broken}
+	store := openStore(t, vfs.NewMem(), fold)
+	for _, restarted := range []bool{false, true} {
+		runner := projections.NewRunner(projections.RunnerConfig{Kinds: []projections.Kind{{Fold: fold, Store: store}}})
+		if err := runner.Add(w.journal, nil); err != nil {
+			t.Fatal(err)
+		}
+		err := runner.WaitFor(t.Context(), "usage", acme, 11)
+		if !errors.Is(err, projections.ErrDamaged) || !strings.Contains(err.Error(), "commit 4, entry 0") {
+			t.Fatalf("restarted %v: %v", restarted, err)
+		}
+		status, err := runner.Status()
+		if err != nil || status[0].Problem == "" || status[0].Damaged == "" || status[0].Lag == 0 {
+			t.Fatalf("status %+v, %v", status, err)
+		}
+		if _, err := runner.Rebuild(t.Context(), "usage", acme, projections.RebuildOptions{}); !errors.Is(err, projections.ErrDamaged) {
+			t.Fatalf("a rebuild by the same program: %v", err)
+		}
+		if restarted {
+			broken.Store(false)
+			if r, err := runner.Rebuild(t.Context(), "usage", acme, projections.RebuildOptions{}); err != nil || !r.Switched || r.Compared {
+				t.Fatalf("rebuild %+v, %v", r, err)
+			}
+			if err := runner.WaitFor(t.Context(), "usage", acme, w.journal.Head().Sequence); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runner.Close()
+	}
+	view, err := store.View(acme, fold.Version())
+	if err != nil || view.Err() != nil {
+		t.Fatal(err, view.Err())
+	}
+	same(t, "usage", records(t, view), w.want(folds[2]))
 }
