@@ -13,6 +13,7 @@ import (
 	"creditstream/events/credit"
 	"creditstream/services/accounts"
 	"creditstream/services/api"
+	"creditstream/services/intake"
 	"creditstream/services/internal/trial"
 	"creditstream/services/purchases"
 	"creditstream/services/rules"
@@ -26,6 +27,7 @@ type shop struct {
 	handler   atomic.Pointer[http.Handler]
 	sandbox   *purchases.Sandbox
 	purchases *purchases.Service
+	intake    *intake.Intake
 	api       *api.API
 	refuse    atomic.Bool // answers notifications with 503, as if the server were not there
 	heard     atomic.Int64
@@ -67,7 +69,7 @@ func (s *shop) reopenWithoutSandboxRights() { s.serve(false) }
 
 func (s *shop) serve(dev bool) {
 	s.api = api.New(api.Config{
-		Accounts: s.Accounts, Credentials: s.Credentials, Dev: dev, TestClock: s.Clock, Purchases: s.purchases, Sandbox: s.sandbox,
+		Accounts: s.Accounts, Credentials: s.Credentials, Dev: dev, TestClock: s.Clock, Purchases: s.purchases, Sandbox: s.sandbox, Intake: s.intake,
 	})
 	handler := s.api.Handler()
 	s.handler.Store(&handler)
