@@ -144,6 +144,10 @@ func (a *app) printAccount(cmd *cobra.Command, r request) error {
 		return err
 	}
 	return a.show(raw, func(w io.Writer) {
+		if answer.Timezone == "" { // closed or reopened: the answer says no more
+			fmt.Fprintf(w, "%s: %s\n", answer.Account, answer.Status)
+			return
+		}
 		fmt.Fprintf(w, "%s: %s, plan %s, %s\n", answer.Account, answer.Status, orNone(answer.Plan), answer.Timezone)
 		if answer.Cycle.From != "" {
 			fmt.Fprintf(w, "cycle %s to %s\n", moment(answer.Cycle.From), moment(answer.Cycle.To))

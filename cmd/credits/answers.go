@@ -82,6 +82,7 @@ type usageGroup struct {
 	Day      string `json:"day"`
 	Quantity int64  `json:"quantity"`
 	Credits  string `json:"credits"`
+	Units    string `json:"units"` // of the quantity, what pools paid that count units of the meter
 }
 
 type checkAnswer struct {

@@ -34,7 +34,8 @@ type demo struct {
 	trace  []traced
 	scenes []*scene
 	cast   []programme
-	began  time.Time // by the machine's clock
+	stock  map[string][]snapshot // by tenant: balances after the trace and after the renewal
+	began  time.Time             // by the machine's clock
 }
 
 // demoCommand tells what Creditstream does as a story that checks itself.
@@ -225,6 +226,9 @@ func inParallel[T any](items []T, do func(T) error) error {
 func (d *demo) turnOfTheMonth(ctx context.Context) error {
 	last := func(p programme) func(*scene) { return p.lastSecond }
 	renewed := func(p programme) func(*scene) { return p.renewed }
+	if err := d.takeStock(ctx, firstDay); err != nil {
+		return err
+	}
 	d.head("%s: a renewal and an expiry", renewal.Format("2 January 2006"))
 	for _, step := range []struct {
 		at      time.Time
@@ -246,5 +250,5 @@ func (d *demo) turnOfTheMonth(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return d.takeStock(ctx, renewal)
 }

@@ -19,14 +19,44 @@ const historyLines = 12
 // scale is that of the three catalogs: six decimals.
 const scale = 6
 
+// snapshot is the pools of the star and of all accounts at one moment.
+type snapshot struct {
+	when string
+	all  int
+	star []poolBalance
+	sums []poolBalance
+}
+
+// takeStock reads the balances of every programme, to be shown in the report.
+func (d *demo) takeStock(ctx context.Context, when time.Time) error {
+	if d.stock == nil {
+		d.stock = make(map[string][]snapshot)
+	}
+	for _, p := range d.cast {
+		all, err := d.allBalances(ctx, p.tenant)
+		if err != nil {
+			return fmt.Errorf("balances of %s: %w", p.tenant, err)
+		}
+		shot := snapshot{when: when.Format("2 January"), all: len(all)}
+		for _, b := range all {
+			if b.Account == p.star {
+				shot.star = b.Pools
+			}
+		}
+		if shot.sums, err = sumPools(all); err != nil {
+			return fmt.Errorf("balances of %s: %w", p.tenant, err)
+		}
+		d.stock[p.tenant] = append(d.stock[p.tenant], shot)
+	}
+	return nil
+}
+
 // report shows each tenant's books as its customers and its staff would see them.
 func (d *demo) report(ctx context.Context) error {
 	for i, p := range d.cast {
 		s := d.scenes[i]
-		d.head("%s: balances by pool", p.tenant)
-		if err := d.balances(ctx, p.tenant, p.star); err != nil {
-			return fmt.Errorf("balances of %s: %w", p.tenant, err)
-		}
+		d.head("%s: balances by pool, after the trace and after the renewal", p.tenant)
+		d.balances(p.tenant, p.star)
 		var page history
 		s.must(s.client, request{
 			method: http.MethodGet, path: s.at(p.star, "history"), query: map[string][]string{"limit": {strconv.Itoa(historyLines)}},
@@ -85,30 +115,21 @@ func (d *demo) allBalances(ctx context.Context, tenant string) ([]balance, error
 	return answer.Balances, err
 }
 
-// balances prints the pools of the star and of all accounts together.
-func (d *demo) balances(ctx context.Context, tenant, star string) error {
-	all, err := d.allBalances(ctx, tenant)
-	if err != nil {
-		return err
-	}
-	sums, err := sumPools(all)
-	if err != nil {
-		return err
-	}
-	g := newGrid("Account", "Pool", "Unit", ">Total", ">Used", ">Held", ">Expired", ">Revoked", ">Frozen", ">Remaining")
-	for _, b := range all {
-		if b.Account != star {
-			continue
-		}
-		for _, p := range b.Pools {
-			g.row(append([]any{star, p.Pool, p.Unit}, p.cells()...)...)
+// balances prints the pools of the star and of all accounts together, before and after the renewal.
+func (d *demo) balances(tenant, star string) {
+	g := newGrid("Account", "On", "Pool", "Unit", ">Total", ">Used", ">Held", ">Expired", ">Revoked", ">Frozen", ">Remaining")
+	rows := func(who string, shot snapshot, pools []poolBalance) {
+		for _, p := range pools {
+			g.row(append([]any{who, shot.when, p.Pool, p.Unit}, p.cells()...)...)
 		}
 	}
-	for _, p := range sums {
-		g.row(append([]any{fmt.Sprintf("all %d", len(all)), p.Pool, p.Unit}, p.cells()...)...)
+	for _, shot := range d.stock[tenant] {
+		rows(star, shot, shot.star)
+	}
+	for _, shot := range d.stock[tenant] {
+		rows(fmt.Sprintf("all %d", shot.all), shot, shot.sums)
 	}
 	g.print(d.out)
-	return nil
 }
 
 // sumPools adds up the pools of many balances, each term for itself.
@@ -177,12 +198,7 @@ func (d *demo) consumption(ctx context.Context, tenant string) error {
 		return err
 	}
 	slices.SortFunc(total.Groups, func(a, b usageGroup) int { return strings.Compare(a.Meter, b.Meter) })
-	g := newGrid("Meter", ">Quantity", ">Credits")
-	for _, group := range total.Groups {
-		g.row(group.Meter, count(group.Quantity), grouped(group.Credits))
-	}
-	g.footer("all", "", grouped(total.Credits))
-	g.print(d.out)
+	printReport(d.out, total)
 	return nil
 }
 
@@ -196,6 +212,9 @@ func (r *usageReport) add(other usageReport) (err error) {
 		}
 		r.Groups[i].Quantity += group.Quantity
 		if r.Groups[i].Credits, err = plus(r.Groups[i].Credits, group.Credits); err != nil {
+			return err
+		}
+		if r.Groups[i].Units, err = plus(r.Groups[i].Units, group.Units); err != nil {
 			return err
 		}
 	}

@@ -113,9 +113,13 @@ func (a *app) reportCommand() *cobra.Command {
 }
 
 func printReport(w io.Writer, report usageReport) {
-	g := newGrid("Day", "Meter", ">Quantity", ">Credits")
+	heads := "Meter"
+	if len(report.Groups) > 0 && report.Groups[0].Day != "" {
+		heads = "Day"
+	}
+	g := newGrid(heads, ">Quantity", ">On quota", ">Credits")
 	for _, group := range report.Groups {
-		g.row(group.Day, group.Meter, count(group.Quantity), grouped(group.Credits))
+		g.row(group.Day+group.Meter, count(group.Quantity), grouped(group.Units), grouped(group.Credits))
 	}
 	g.footer("all", "", "", grouped(report.Credits))
 	g.print(w)

@@ -109,6 +109,7 @@ func (a *app) serve(ctx context.Context, cfg node.Config) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("say that the server is ready: %w", err), n.Close())
 	}
+	cfg.Logger.Info("ready", "http", n.HTTP(), "nats", n.NATS(), "docs", n.HTTP()+"/docs", "data", cfg.Data)
 	<-ctx.Done()
 	cfg.Logger.Info("stopping: finishing what is under way")
 	if err := n.Close(); err != nil {
