@@ -98,13 +98,16 @@ func (s *Shard) decideWaiting() {
 		return
 	}
 	now, err := s.time.now()
-	if err != nil {
+	if err != nil && s.backlog[0].pause == nil {
 		s.log.Warn("no decisions", "reason", err)
 		s.refuse(fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return
 	}
 	for len(s.backlog) > 0 && !s.full() && !s.pausing() && s.failed == nil {
 		c := s.backlog[0]
+		if err != nil && c.pause == nil {
+			return // only what decides needs the time; it is refused at the next turn
+		}
 		switch {
 		case c.pause != nil:
 			c.answers[0].Err = c.pause()
