@@ -10,6 +10,7 @@ import (
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
+	"creditstream/projections"
 	"creditstream/projections/statement"
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
@@ -28,7 +29,7 @@ func balanceRoutes() []route {
 				"Pools that are counted in units of a meter stand only under `pools`.",
 			query: []param{
 				{"at", "date-time", "The balance as of this time, as known now. Not in the future."},
-				{"known_at", "date-time", "With `at`: as known at this time."},
+				{"known_at", "string", "With `at`: as known at this time, or at this position."},
 				minPositionParam,
 			},
 			answer: Balance{}, codes: []rules.Code{rules.CodeUnknownAccount}, handle: balance,
@@ -114,14 +115,14 @@ func balance(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	knownAt, err := c.timeParam("known_at")
+	known, err := knownAt(c.tenant, c.account, c.r.URL.Query().Get("known_at"))
 	if err != nil {
 		return reply{}, err
 	}
-	if at.IsZero() && knownAt.IsZero() {
+	if at.IsZero() && known == (statement.Known{}) {
 		return replyOf(balanceOf(c.tenant, c.account))
 	}
-	return replyOf(c.balanceAsOf(at, knownAt))
+	return replyOf(c.balanceAsOf(at, known))
 }
 
 // balanceOf answers with the balance now, or unknown_account.
@@ -143,7 +144,7 @@ func unknownAccount(account string) error {
 
 // balanceAsOf folds the account's own events again, as far as they had happened at one time and were
 // known at another.
-func (c *call) balanceAsOf(at, knownAt time.Time) (*Balance, error) {
+func (c *call) balanceAsOf(at time.Time, known statement.Known) (*Balance, error) {
 	now := c.tenant.Now()
 	if at.IsZero() {
 		at = now
@@ -151,14 +152,14 @@ func (c *call) balanceAsOf(at, knownAt time.Time) (*Balance, error) {
 	switch {
 	case at.After(now):
 		return nil, invalid("at", "lies in the future")
-	case knownAt.After(now):
+	case known.Recorded.After(now):
 		return nil, invalid("known_at", "lies in the future")
 	}
 	view, position, err := c.statement()
 	if err != nil {
 		return nil, err
 	}
-	a, _, err := view.Refold(c.account, at, statement.Known{Recorded: knownAt})
+	a, _, err := view.Refold(c.account, at, known)
 	if err != nil {
 		return nil, fmt.Errorf("fold account %s as of %s: %w", c.account, formatTime(at), err)
 	}
@@ -169,7 +170,7 @@ func (c *call) balanceAsOf(at, knownAt time.Time) (*Balance, error) {
 			return nil, err
 		case !current.Exists():
 			return nil, unknownAccount(c.account)
-		case !knownAt.IsZero():
+		case known != (statement.Known{}):
 			return nil, invalid("known_at", "the account was opened later")
 		}
 		return nil, invalid("at", "the account was opened later, at "+formatTime(current.Opened()))
@@ -177,6 +178,25 @@ func (c *call) balanceAsOf(at, knownAt time.Time) (*Balance, error) {
 	rules.Settle(a, c.tenant.Books(), at)
 	b := balanceAnswer(rules.BalanceOf(a, c.tenant.Books(), at), position, c.scale())
 	return &b, nil
+}
+
+// knownAt reads up to where the journal shall count as known: a time, or a position of the account's
+// shard.
+func knownAt(t *accounts.Tenant, account, text string) (statement.Known, error) {
+	if text == "" {
+		return statement.Known{}, nil
+	}
+	if p, err := accounts.ParsePosition(text); err == nil {
+		if p.Shard != headOf(t, account).Shard {
+			return statement.Known{}, invalid("known_at", "this position belongs to another journal than the account")
+		}
+		return statement.Known{Position: projections.Position{Sequence: p.Sequence, Offset: p.Offset}}, nil
+	}
+	at, err := parseTime(text)
+	if err != nil {
+		return statement.Known{}, invalid("known_at", err.Error())
+	}
+	return statement.Known{Recorded: at}, nil
 }
 
 func balances(c *call) (reply, error) {

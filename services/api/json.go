@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"unicode/utf8"
 )
 
 // json.go reads JSON as it was sent and keeps what encoding/json forgets: which fields were there, how
-// often, and the text of numbers. encoding/json checks the grammar; the walk below relies on that.
+// often, and the text of numbers. scan.go has checked all of a text before anything here looks into it.
 
 // maxDepth is how deep a body may be nested.
 const maxDepth = 32
@@ -66,120 +65,32 @@ func parseValue(text []byte) (value, error) {
 	if !utf8.Valid(text) {
 		return nil, invalid("", "the body is not UTF-8")
 	}
-	if !json.Valid(text) {
-		return nil, invalid("", "the body is not JSON: "+syntaxFault(text))
+	s := scan{text: text}
+	s.space()
+	start := s.i
+	ok := s.value(0)
+	end := s.i
+	s.space()
+	if ok && s.i == len(text) {
+		return text[start:end], nil
 	}
-	text = bytes.Trim(text, " \t\r\n")
-	if _, err := strict(text, 0, 0); err != nil {
-		return nil, err
+	if s.fault != nil {
+		return nil, s.fault
 	}
-	return text, nil
+	return nil, invalid("", "the body is not JSON: "+syntaxFault(text))
 }
 
 func syntaxFault(text []byte) string {
 	var raw json.RawMessage
 	err := json.Unmarshal(text, &raw)
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if errors.As(err, &syntax) && len(text) > 0 {
 		return fmt.Sprintf("%v, at byte %d", syntax, syntax.Offset)
 	}
 	return "it is empty"
 }
 
-// strict walks over the value at text[i:] and returns where it ends. It refuses a name that occurs
-// twice, half of a surrogate pair, and too deep a nesting.
-func strict(text []byte, i, depth int) (end int, err error) {
-	if depth > maxDepth {
-		return 0, invalid("", fmt.Sprintf("the body is nested more than %d deep", maxDepth))
-	}
-	switch text[i] {
-	case '"':
-		return strictString(text, i)
-	case '{':
-		return strictObject(text, i, depth)
-	case '[':
-		i = skipSpace(text, i+1)
-		for text[i] != ']' {
-			if i, err = strict(text, i, depth+1); err != nil {
-				return 0, err
-			}
-			i = skipComma(text, i)
-		}
-		return i + 1, nil
-	}
-	for i < len(text) && !isDelimiter(text[i]) {
-		i++
-	}
-	return i, nil
-}
-
-func strictObject(text []byte, i, depth int) (end int, err error) {
-	var few [16]string
-	names := few[:0]
-	var many map[string]bool
-	i = skipSpace(text, i+1)
-	for text[i] != '}' {
-		if end, err = strictString(text, i); err != nil {
-			return 0, err
-		}
-		name := value(text[i:end]).unquote()
-		if occurs(name, names, many) {
-			return 0, invalid(clip(name), "this name occurs twice in one object")
-		}
-		if len(names) == cap(few[:]) && many == nil {
-			many = make(map[string]bool)
-		}
-		if many != nil {
-			many[name] = true
-		} else {
-			names = append(names, name)
-		}
-		i = skipSpace(text, end)
-		if i, err = strict(text, skipSpace(text, i+1), depth+1); err != nil {
-			return 0, err
-		}
-		i = skipComma(text, i)
-	}
-	return i + 1, nil
-}
-
-func occurs(name string, names []string, many map[string]bool) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return many[name]
-}
-
-// strictString returns the end of the string that starts at i.
-func strictString(text []byte, i int) (end int, err error) {
-	for i++; text[i] != '"'; i++ {
-		if text[i] != '\\' {
-			continue
-		}
-		i++
-		if text[i] != 'u' {
-			continue
-		}
-		switch unit := hex4(text[i+1:]); {
-		case unit >= 0xdc00 && unit <= 0xdfff:
-			return 0, invalid("", "a text holds half of a surrogate pair")
-		case unit >= 0xd800 && unit <= 0xdbff:
-			if text[i+5] != '\\' || text[i+6] != 'u' {
-				return 0, invalid("", "a text holds half of a surrogate pair")
-			}
-			if low := hex4(text[i+7:]); low < 0xdc00 || low > 0xdfff {
-				return 0, invalid("", "a text holds half of a surrogate pair")
-			}
-			i += 6
-		}
-		i += 4
-	}
-	return i + 1, nil
-}
-
-// skip is strict for what was checked before: it returns the end of the value at i.
+// skip returns the end of the value at i, in text that was checked before.
 func skip(text []byte, i int) int {
 	switch text[i] {
 	case '"':
@@ -229,21 +140,13 @@ func isDelimiter(c byte) bool {
 	return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\t' || c == '\r'
 }
 
-func hex4(text []byte) int {
-	n, err := strconv.ParseUint(string(text[:4]), 16, 16)
-	if err != nil {
-		return 0
-	}
-	return int(n)
-}
-
 // members are the fields of an object that was checked.
 func (v value) members() object {
 	o := make(object, 0, 6)
 	i := skipSpace(v, 1)
 	for v[i] != '}' {
 		end := skip(v, i)
-		name := value(v[i:end]).unquote()
+		name := nameOf(v[i:end])
 		i = skipSpace(v, skipSpace(v, end)+1)
 		end = skip(v, i)
 		o = append(o, member{name, value(v[i:end])})
@@ -268,6 +171,37 @@ func (v value) isNull() bool   { return len(v) > 0 && v[0] == 'n' }
 func (v value) isString() bool { return len(v) > 0 && v[0] == '"' }
 func (v value) isObject() bool { return len(v) > 0 && v[0] == '{' }
 func (v value) isArray() bool  { return len(v) > 0 && v[0] == '[' }
+
+// nameOf is the text of a field's name; those that nearly all requests have cost no memory.
+func nameOf(v value) string {
+	switch string(v) {
+	case `"id"`:
+		return "id"
+	case `"type"`:
+		return "type"
+	case `"time"`:
+		return "time"
+	case `"data"`:
+		return "data"
+	case `"meter"`:
+		return "meter"
+	case `"source"`:
+		return "source"
+	case `"subject"`:
+		return "subject"
+	case `"quantity"`:
+		return "quantity"
+	case `"attributes"`:
+		return "attributes"
+	case `"description"`:
+		return "description"
+	case `"specversion"`:
+		return "specversion"
+	case `"datacontenttype"`:
+		return "datacontenttype"
+	}
+	return v.unquote()
+}
 
 // unquote is the text of a string.
 func (v value) unquote() string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"creditstream/projections/statement"
 	"creditstream/services/accounts"
 )
 
@@ -173,7 +174,7 @@ func (l *lane) ask(ctx context.Context, operation string, text []byte) ([]byte, 
 
 func (l *lane) balance(ctx context.Context, sent object) ([]byte, error) {
 	f := fieldsOf(sent, "", "account", "at", "known_at", "min_position")
-	account, at, knownAt := f.id("account"), f.time("at"), f.time("known_at")
+	account, at, knownText := f.id("account"), f.time("at"), f.optional("known_at", maxID)
 	position := f.optional("min_position", maxID)
 	if err := f.err(); err != nil {
 		return nil, err
@@ -183,12 +184,15 @@ func (l *lane) balance(ctx context.Context, sent object) ([]byte, error) {
 			return nil, err
 		}
 	}
+	known, err := knownAt(l.tenant, account, knownText)
+	if err != nil {
+		return nil, err
+	}
 	var b *Balance
-	var err error
-	if at.IsZero() && knownAt.IsZero() {
+	if at.IsZero() && known == (statement.Known{}) {
 		b, err = balanceOf(l.tenant, account)
 	} else {
-		b, err = (&call{API: l.door.API, ctx: ctx, tenant: l.tenant, account: account}).balanceAsOf(at, knownAt)
+		b, err = (&call{API: l.door.API, ctx: ctx, tenant: l.tenant, account: account}).balanceAsOf(at, known)
 	}
 	if err != nil {
 		return nil, err

@@ -39,12 +39,8 @@ func recordUsage(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	f := fieldsOf(sent, "", "meter", "quantity", "time", "description", "attributes")
-	use := rules.Use{
-		Meter: f.id("meter"), Quantity: f.quantity("quantity", true), Time: f.time("time"),
-		Description: f.optional("description", maxText), Attributes: f.attributes("attributes"),
-	}
-	if err := f.err(); err != nil {
+	use, err := readUse(sent)
+	if err != nil {
 		return reply{}, err
 	}
 	answer, err := c.do(use, sent, "usage")
@@ -52,6 +48,15 @@ func recordUsage(c *call) (reply, error) {
 		return reply{}, err
 	}
 	return replyOf(recordedOf(&answer, c.scale()))
+}
+
+func readUse(sent object) (rules.Use, error) {
+	f := fieldsOf(sent, "", "meter", "quantity", "time", "description", "attributes")
+	use := rules.Use{
+		Meter: f.id("meter"), Quantity: f.quantity("quantity", true), Time: f.time("time"),
+		Description: f.optional("description", maxText), Attributes: f.attributes("attributes"),
+	}
+	return use, f.err()
 }
 
 // replyOf answers 200 with a body that could be made of an entry.
