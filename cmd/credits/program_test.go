@@ -194,7 +194,7 @@ func TestWrongUseIsExitCode2(t *testing.T) {
 }
 
 func TestHelpHasAnExampleAndNoSecret(t *testing.T) {
-	p := program{t, map[string]string{"CREDITS_KEY": "cs_secret", "CREDITS_NATS_URL": "nats://me:secret@host"}}
+	p := program{t, map[string]string{"CREDITS_KEY": "cs_secret", "CREDITS_NATS": "nats://me:secret@host"}}
 	root := p.app(io.Discard, io.Discard).root()
 	for _, command := range root.Commands() {
 		if command.Name() == "help" || command.Name() == "completion" {
