@@ -39,6 +39,7 @@ type Account struct {
 	due     time.Time // cached NextDue; zero: not computed
 	booked  time.Time // NextDue as of the last Drain
 	changed changes
+	notes   []byte // metadata as it stands in the head record; nil: not encoded yet
 }
 
 // PendingPlan is a plan change that waits for the next boundary.

@@ -19,6 +19,9 @@ type Decoder struct {
 	words map[string]string
 }
 
+// smallEvent is about the size of the shortest event of a use, in bytes.
+const smallEvent = 320
+
 // maxWords bounds what a Decoder remembers: about 64 bytes each.
 const maxWords = 16384
 
@@ -32,7 +35,7 @@ func DecodeCommit(body []byte) ([]Entry, error) { return new(Decoder).Decode(bod
 // cannot understand whole: an unknown kind or version, a missing attribute, text after the end.
 func (d *Decoder) Decode(body []byte) ([]Entry, error) {
 	c := &cursor{b: body}
-	var entries []Entry
+	entries := make([]Entry, 0, min(len(body)/smallEvent, 4096))
 	open := 0 // facts that the last entry still waits for
 	if !c.open('[') {
 		return nil, ErrCommit

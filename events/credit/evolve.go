@@ -109,7 +109,7 @@ func (a *Account) open(e *AccountOpened, at time.Time) {
 		panic("credit: account " + a.id + " opened twice")
 	}
 	a.opened = at
-	a.timezone, a.anchor, a.cycle, a.metadata = e.Timezone, e.Anchor, e.Cycle, e.Metadata
+	a.timezone, a.anchor, a.cycle, a.metadata, a.notes = e.Timezone, e.Anchor, e.Cycle, e.Metadata, nil
 	a.due = time.Time{}
 }
 
@@ -124,7 +124,7 @@ func (a *Account) change(e *AccountChanged) {
 		a.method = *e.PaymentMethod
 	}
 	if e.Metadata != nil {
-		a.metadata = *e.Metadata
+		a.metadata, a.notes = *e.Metadata, nil
 	}
 }
 

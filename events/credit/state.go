@@ -250,7 +250,10 @@ func (a *Account) appendHead(dst []byte) []byte {
 	dst = appendString(dst, a.method.Provider)
 	dst = appendString(dst, a.method.Reference)
 	dst = appendString(dst, a.method.Label)
-	dst = appendMetadata(dst, a.metadata)
+	if a.notes == nil {
+		a.notes = appendMetadata([]byte{}, a.metadata)
+	}
+	dst = append(dst, a.notes...)
 	dst = binary.AppendUvarint(dst, a.lotCount)
 	dst = binary.AppendUvarint(dst, a.holdCount)
 	dst = binary.AppendUvarint(dst, a.purchaseCount)

@@ -44,11 +44,10 @@ func (n *Node) Verify(ctx context.Context, tenant string, progress func(name jou
 }
 
 func (n *Node) verify(ctx context.Context, t *accounts.Tenant, name journal.Name, progress func(name journal.Name, done, total uint64)) (projections.Report, error) {
-	books := t.Books()
 	cfg := projections.VerifyConfig{
 		Scratch: filepath.Join(n.cfg.Data, "views"),
 		MayPay: func(catalog uint32, pool, meter string) bool {
-			c := books.Version(catalog)
+			c := t.Books().Version(catalog)
 			return c != nil && c.Pays(pool, meter)
 		},
 	}
