@@ -1,7 +1,7 @@
 package deploy
 
 import (
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -25,7 +25,7 @@ func TestShippedCatalogsAreValid(t *testing.T) {
 func TestNATSConfiguration(t *testing.T) {
 	// The hash is of no password.
 	const hash = "$2a$11$abcdefghijklmnopqrstuuWq5xNnC7vEqyQ0kS3Y7w1v8hG8r1yGe"
-	for _, name := range []string{"CREDITSTREAM_WRITER", "CREDITSTREAM_SERVICE", "CREDITSTREAM_TECPET", "CREDITSTREAM_SYS"} {
+	for _, name := range []string{"CREDITSTREAM_WRITER", "CREDITSTREAM_SERVICES", "CREDITSTREAM_TECPET", "CREDITSTREAM_SYS"} {
 		t.Setenv(name, hash)
 	}
 	t.Setenv("HOSTNAME", "n1")
@@ -40,11 +40,22 @@ func TestNATSConfiguration(t *testing.T) {
 		if user.Password != hash {
 			t.Errorf("user %s has a password of its own in the file", user.Username)
 		}
-		publish := user.Permissions
-		switch {
-		case user.Account.Name != "CREDITSTREAM" || user.Username == "writer":
-		case publish == nil || !slices.Contains(publish.Publish.Deny, "journal.>"):
-			t.Errorf("user %s may write to journals beside the one writer", user.Username)
+		if user.Account.Name == options.SystemAccount {
+			continue
+		}
+		if user.Permissions == nil || user.Permissions.Publish == nil || len(user.Permissions.Publish.Allow) == 0 {
+			t.Errorf("user %s may publish to everything", user.Username)
+			continue
+		}
+		for _, subject := range user.Permissions.Publish.Allow {
+			if writes := server.SubjectsCollide(subject, "journal.*.*"); writes && user.Username != "writer" {
+				t.Errorf("user %s may publish to %s and so to journals", user.Username, subject)
+			}
+			for token := range strings.SplitSeq(subject, ".") {
+				if token != "*" && strings.Contains(token, "*") {
+					t.Errorf("user %s: the * in %s stands for itself", user.Username, subject)
+				}
+			}
 		}
 	}
 }

@@ -27,14 +27,22 @@ func (a *app) serveCommand() *cobra.Command {
 everything it keeps under --data. When it is ready it prints its addresses as one line of JSON on
 standard output; its log goes to standard error. SIGTERM and Ctrl-C let it finish what is under way.
 
+With --nats the journal is on a JetStream server that runs elsewhere; deploy/nats.conf shows how to
+configure it. --data then keeps the views, the anchors and the pepper, and is still needed.
+
 Each file of --catalogs is published for the tenant that it is named after, when the tenant has no
 catalog yet or the file changed since it was last published from there.`,
 		Example: `  credits serve --dev
   credits serve --dev --data ./data --test-clock 2026-01-31T12:00:00Z
-  credits serve --data /var/lib/creditstream --listen 0.0.0.0:8080 --catalogs /etc/creditstream/catalogs`,
+  credits serve --data /var/lib/creditstream --listen 0.0.0.0:8080 --catalogs /etc/creditstream/catalogs
+  CREDITS_NATS_URL=nats://services:PASSWORD@nats:4222 CREDITS_NATS_WRITER_URL=nats://writer:PASSWORD@nats:4222 \
+    credits serve --nats-replicas 3`,
 		GroupID: groupRun,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cfg.External.URL != "" && cmd.Flags().Changed("nats-listen") {
+				return wrongUse("--nats uses a NATS server that runs elsewhere, --nats-listen opens one here: choose one")
+			}
 			if err := acceptable(&cfg, testClock); err != nil {
 				return err
 			}
@@ -46,17 +54,19 @@ catalog yet or the file changed since it was last published from there.`,
 	flags.StringVar(&cfg.Data, "data", "data", "`directory` of everything that the server keeps")
 	flags.StringVar(&cfg.Listen, "listen", defaultListen, "`address` of the HTTP interface; port 0 picks a free one")
 	flags.StringVar(&cfg.NATSListen, "nats-listen", "127.0.0.1:4222", "`address` of the NATS interface; port 0 picks a free one, \"\" opens none")
+	flags.StringVar(&cfg.External.URL, "nats", a.env("CREDITS_NATS_URL"), "`URL` of a JetStream server to use instead of one in this process, with user and password (env CREDITS_NATS_URL)")
+	flags.StringVar(&cfg.External.WriterURL, "nats-writer", a.env("CREDITS_NATS_WRITER_URL"), "the same `URL` with the only user that may write to journals (env CREDITS_NATS_WRITER_URL; default --nats)")
+	flags.StringVar(&cfg.External.Creds, "nats-creds", "", "`file` of credentials to log in with at --nats, instead of a password")
+	flags.StringVar(&cfg.External.WriterCreds, "nats-writer-creds", "", "`file` of credentials of the only user that may write to journals")
+	flags.IntVar(&cfg.External.Replicas, "nats-replicas", 1, "replicas of the streams that are made at --nats")
+	for _, secret := range []string{"nats", "nats-writer"} {
+		flags.Lookup(secret).DefValue = "" // a help text must not show a password
+	}
 	flags.StringVar(&cfg.Catalogs, "catalogs", "", "`directory` of catalog files to publish, such as deploy/catalogs")
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
 	flags.StringVar(&testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
-	flags.StringVar(&cfg.External.URL, "nats-url", a.env("CREDITS_NATS_URL"), "`URL` of a JetStream server that runs elsewhere, instead of the embedded one (env CREDITS_NATS_URL)")
-	flags.StringVar(&cfg.External.Creds, "nats-creds", "", "`file` with the credentials for it")
-	flags.StringVar(&cfg.External.WriterURL, "nats-writer-url", a.env("CREDITS_NATS_WRITER_URL"), "the same for the one user that may write journals (env CREDITS_NATS_WRITER_URL)")
-	flags.StringVar(&cfg.External.WriterCreds, "nats-writer-creds", "", "`file` with that user's credentials")
-	flags.IntVar(&cfg.External.Replicas, "nats-replicas", 1, "replicas of the streams there")
-	flags.Lookup("nats-url").DefValue, flags.Lookup("nats-writer-url").DefValue = "", "" // they may hold a password
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return command
 }
@@ -73,6 +83,9 @@ func acceptable(cfg *node.Config, testClock string) error {
 	if cfg.Shards < 1 {
 		return wrongUse("--shards %d: a tenant has at least one", cfg.Shards)
 	}
+	if err := acceptableExternal(cfg.External); err != nil {
+		return err
+	}
 	for flag, address := range map[string]string{"listen": cfg.Listen, "nats-listen": cfg.NATSListen} {
 		if address == "" && flag == "nats-listen" {
 			continue
@@ -88,6 +101,24 @@ func acceptable(cfg *node.Config, testClock string) error {
 	if cfg.Catalogs != "" {
 		if info, err := os.Stat(cfg.Catalogs); err != nil || !info.IsDir() {
 			return wrongUse("--catalogs %s is not a directory", cfg.Catalogs)
+		}
+	}
+	return nil
+}
+
+func acceptableExternal(e node.External) error {
+	if e.URL == "" && (e.WriterURL != "" || e.Creds != "" || e.WriterCreds != "" || e.Replicas > 1) {
+		return wrongUse("--nats-writer, --nats-creds, --nats-writer-creds and --nats-replicas are about the server of --nats: name it")
+	}
+	if e.Replicas < 1 || e.Replicas > 5 {
+		return wrongUse("--nats-replicas %d: a stream has 1 to 5", e.Replicas)
+	}
+	for _, file := range []string{e.Creds, e.WriterCreds} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			return wrongUse("credentials of NATS: %v", err)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func (j *Journal) get(ctx context.Context, sequence uint64) (Commit, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	request := append(strconv.AppendUint([]byte(`{"seq":`), sequence, 10), '}')
-	answer, err := j.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+j.cfg.Name.Stream(), request)
+	answer, err := j.ask(ctx, "$JS.API.STREAM.MSG.GET."+j.cfg.Name.Stream(), request)
 	if err != nil {
 		return Commit{}, err
 	}
@@ -60,6 +60,28 @@ func (j *Journal) get(ctx context.Context, sequence uint64) (Commit, error) {
 		return Commit{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return c, nil
+}
+
+// askAgainAfter is how long the question of a reader waits where nobody is there to answer.
+const askAgainAfter = 50 * time.Millisecond
+
+// ask repeats a question that changes nothing until it is answered or ctx ends: what was asked of a server
+// that went away is never answered, and one that comes back answers only once its streams are recovered.
+func (j *Journal) ask(ctx context.Context, subject string, question []byte) (*nats.Msg, error) {
+	for {
+		once, cancel := context.WithTimeout(ctx, j.cfg.AckTimeout)
+		answer, err := j.nc.RequestWithContext(once, subject, question)
+		cancel()
+		lost := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrDisconnected)
+		if !lost || ctx.Err() != nil {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(askAgainAfter):
+		}
+	}
 }
 
 // Check says whether a checkpoint is on this journal's chain: nil, or

@@ -197,5 +197,8 @@ func (s *Store) take(subject string, seq uint64, sum string, body []byte) error 
 		s.admit(subject, c.keys, used)
 	}
 	s.cells[subject] = c
+	if len(used) > 0 {
+		s.changed()
+	}
 	return err
 }

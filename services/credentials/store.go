@@ -47,6 +47,10 @@ type Config struct {
 	// verified is verified at the instant that the caller gives.
 	Now func() time.Time
 
+	// KeysChanged is called when keys were changed or revoked, by this process or another. It must return
+	// at once and must not ask the store.
+	KeysChanged func()
+
 	// Log hears when the watch on the stream fails or meets an altered record. Default: nobody.
 	Log *slog.Logger
 }
@@ -58,6 +62,7 @@ type Store struct {
 	pepper  *pepper
 	timeout time.Duration
 	now     func() time.Time
+	changed func()
 	log     *slog.Logger
 
 	mu     sync.RWMutex
@@ -91,7 +96,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open credentials: %w", err)
 	}
 	s := &Store{
-		js: js, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Log,
+		js: js, timeout: cfg.Timeout, now: cfg.Now, changed: cfg.KeysChanged, log: cfg.Log,
 		cells: map[string]cell{}, keys: map[string]*liveKey{},
 		seed: maphash.MakeSeed(), slow: make(chan struct{}, slowHashes), watched: make(chan struct{}),
 	}
@@ -100,6 +105,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.changed == nil {
+		s.changed = func() {}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -54,7 +54,9 @@ type Config struct {
 	// MaxRefused is how many refused events of one tenant are kept; with more, its intake waits until
 	// some were submitted again or dropped. Default 100,000.
 	MaxRefused int64
-	Logger     *slog.Logger
+	// Replicas of the two streams. Default 1.
+	Replicas int
+	Logger   *slog.Logger
 }
 
 // Intake reads the stream until Stop.
@@ -81,6 +83,7 @@ func Start(ctx context.Context, cfg Config) (*Intake, error) {
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 4<<30)
 	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, 1_000_000)
 	cfg.MaxRefused = cmp.Or(cfg.MaxRefused, 100_000)
+	cfg.Replicas = cmp.Or(cfg.Replicas, 1)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -115,6 +118,7 @@ func (in *Intake) open(ctx context.Context) (err error) {
 		MaxBytes:             in.cfg.MaxBytes,
 		MaxMsgsPerSubject:    in.cfg.MaxWaiting,
 		MaxMsgSize:           maxMessage,
+		Replicas:             in.cfg.Replicas,
 	})
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", StreamName, err)
@@ -128,6 +132,7 @@ func (in *Intake) open(ctx context.Context) (err error) {
 		DiscardNewPerSubject: true,
 		MaxMsgsPerSubject:    in.cfg.MaxRefused,
 		Duplicates:           refusedOnce,
+		Replicas:             in.cfg.Replicas,
 	})
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", RefusedStreamName, err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"creditstream/events/journal"
@@ -41,14 +40,14 @@ func (n *Node) openDoors(ctx context.Context) error {
 		return err
 	}
 	n.openPurchases()
-	door := api.New(n.doorConfig())
 	var err error
-	d.intake, err = intake.Start(ctx, intake.Config{NATS: n.services, Accounts: n.accounts, Decode: api.DecodeIntake, Logger: n.log})
+	d.intake, err = intake.Start(ctx, intake.Config{NATS: n.services, Accounts: n.accounts, Decode: api.DecodeIntake, Replicas: n.cfg.External.Replicas, Logger: n.log})
 	if err != nil {
 		return err
 	}
+	door := api.New(n.doorConfig())
 	// The door has a connection of its own: a flood of requests must not delay acks or feeds.
-	if n.requests, err = n.connect("creditstream-requests"); err != nil {
+	if n.requests, err = n.connect(ctx, "creditstream-requests"); err != nil {
 		return err
 	}
 	if d.nats, err = door.ServeNATS(n.requests); err != nil {
@@ -145,6 +144,3 @@ func (d *doors) closeHTTP() error {
 	}
 	return err
 }
-
-// isExternal reports whether the node uses a NATS server that runs elsewhere.
-func (c Config) isExternal() bool { return strings.TrimSpace(c.NATSURL) != "" }

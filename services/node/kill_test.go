@@ -16,8 +16,15 @@ import (
 	"creditstream/services/rules"
 )
 
-// TestMain runs the victim of the kill test when this process was started as one.
+// TestMain runs the victim of the kill test, or a NATS server, when this process was started as one.
 func TestMain(m *testing.M) {
+	if store := os.Getenv("CREDITS_NATS_STORE"); store != "" {
+		if err := runElsewhere(store, os.Getenv("CREDITS_NATS_PORT")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv("CREDITS_VICTIM"); dir != "" {
 		if err := victim(dir, os.Getenv("CREDITS_ROUND")); err != nil {
 			fmt.Fprintln(os.Stderr, err)

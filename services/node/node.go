@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,8 +34,8 @@ type Config struct {
 	// NATSListen is the address of the embedded server for other processes; port 0 picks a free one, ""
 	// lets none in.
 	NATSListen string
-	// NATSURL is an external JetStream server to use instead of the embedded one.
-	NATSURL string
+	// External is a JetStream server to use instead of the embedded one.
+	External External
 	// Catalogs is a directory of catalog files, "" for none: each is published for the tenant of its name
 	// when it changed since it was last published from there.
 	Catalogs string
@@ -71,7 +72,10 @@ type Node struct {
 	views       views
 	accounts    *accounts.Service
 	doors       doors
+	logins      logins
 
+	keys    atomic.Pointer[credentials.Store] // the same as credentials, for the goroutines of the NATS server
+	serving chan struct{}                     // closed when start has ended, well or not
 	unlock  func() error
 	closing sync.Once
 	closed  error
@@ -88,12 +92,15 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, journals: make(map[journal.Name]*journal.Journal)}
+	n := &Node{cfg: cfg, log: cfg.Logger, journals: make(map[journal.Name]*journal.Journal), serving: make(chan struct{})}
+	n.logins.changed = make(chan struct{}, 1)
 	n.clock = accounts.NewSystemClock()
 	if !cfg.TestClock.IsZero() {
 		n.clock = accounts.NewTestClock(cfg.TestClock)
 	}
-	if err := n.start(ctx); err != nil {
+	err := n.start(ctx)
+	close(n.serving)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start on %s: %w", cfg.Data, err), n.Close())
 	}
 	return n, nil
@@ -110,10 +117,12 @@ func (n *Node) start(ctx context.Context) (err error) {
 	}
 	n.credentials, err = credentials.Open(ctx, n.services, credentials.Config{
 		PepperFile: filepath.Join(n.cfg.Data, "pepper"), Now: n.clock.Now, Log: n.log,
+		Replicas: n.cfg.External.Replicas, KeysChanged: n.logins.keysChanged,
 	})
 	if err != nil {
 		return err
 	}
+	n.keys.Store(n.credentials)
 	if n.views, err = openViews(n.cfg, n.log); err != nil {
 		return err
 	}
@@ -124,7 +133,14 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.publishCatalogs(ctx); err != nil {
 		return err
 	}
-	return n.openDoors(ctx)
+	n.openLogins()
+	if err := n.openDoors(ctx); err != nil {
+		return err
+	}
+	if n.cfg.External.isSet() {
+		return n.warnOfWeakDurability(ctx)
+	}
+	return nil
 }
 
 // openBus locks the data directory and starts the embedded server, or connects to the external one. What
@@ -133,7 +149,7 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 	if n.unlock, err = bus.LockDir(n.cfg.Data); err != nil {
 		return err
 	}
-	if !n.cfg.isExternal() {
+	if !n.cfg.External.isSet() {
 		n.bus, err = bus.Start(ctx, bus.Config{
 			StoreDir: filepath.Join(n.cfg.Data, "nats"), Listen: n.cfg.NATSListen, DevTenantless: n.cfg.Dev && n.cfg.NATSListen != "",
 			Authenticate: n.authenticateNATS, Logger: n.log,
@@ -142,56 +158,30 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if n.writer, err = n.connectWriter("creditstream-writer"); err != nil {
+	if n.writer, err = n.connectWriter(ctx, "creditstream-writer"); err != nil {
 		return err
 	}
-	if n.services, err = n.connect("creditstream-services"); err != nil {
+	if n.services, err = n.connect(ctx, "creditstream-services"); err != nil {
 		return err
 	}
 	if n.bus != nil {
 		return bus.SyncDir(ctx, n.bus.StoreDir())
 	}
-	return n.warnOfWeakDurability(ctx)
+	return n.checkLogins()
 }
 
-func (n *Node) connect(name string) (*nats.Conn, error) {
+func (n *Node) connect(ctx context.Context, name string) (*nats.Conn, error) {
 	if n.bus == nil {
-		return bus.Connect(context.Background(), n.cfg.NATSURL, n.log, nats.Name(name))
+		return n.cfg.External.connect(ctx, n, name)
 	}
 	return n.bus.Connect(name)
 }
 
-func (n *Node) connectWriter(name string) (*nats.Conn, error) {
+func (n *Node) connectWriter(ctx context.Context, name string) (*nats.Conn, error) {
 	if n.bus == nil {
-		return n.connect(name)
+		return n.cfg.External.connectWriter(ctx, n, name)
 	}
 	return n.bus.ConnectWriter(name)
-}
-
-// warnOfWeakDurability says what an external server's configuration, as far as it can be asked for, means
-// for what was acknowledged.
-func (n *Node) warnOfWeakDurability(ctx context.Context) error {
-	warnings, err := bus.Durability(ctx, n.services)
-	if err != nil {
-		return err
-	}
-	for _, w := range warnings {
-		n.log.Warn("durability of the NATS server", "warning", fmt.Sprint(w))
-	}
-	return nil
-}
-
-// authenticateNATS lets a tenant's client in whose token, or password, is one of its API keys with the
-// scope usage.
-func (n *Node) authenticateNATS(_, token string) (tenant string, ok bool) {
-	if n.credentials == nil {
-		return "", false
-	}
-	who, err := n.credentials.Authenticate(token, n.clock.Now())
-	if err != nil || who.Tenant == "" || !who.Can(credentials.Usage) {
-		return "", false
-	}
-	return who.Tenant, true
 }
 
 // Accounts is the service that the doors use.
@@ -213,10 +203,11 @@ func (n *Node) Journal(tenant string, shard int) *journal.Journal {
 // HTTP is the address of the HTTP door as "http://host:port", or "".
 func (n *Node) HTTP() string { return n.doors.address }
 
-// NATS is the address of the NATS server as "nats://host:port", or "" when it lets nobody in.
+// NATS is the address of the NATS server as "nats://host:port", without credentials, or "" when it lets
+// nobody in.
 func (n *Node) NATS() string {
 	if n.bus == nil {
-		return n.cfg.NATSURL
+		return bus.Redact(n.cfg.External.URL)
 	}
 	return n.bus.Addr()
 }
@@ -230,6 +221,7 @@ func (n *Node) Close() error {
 func (n *Node) close() error {
 	var faults []error
 	faults = append(faults, n.doors.close())
+	n.logins.close()
 	if n.accounts != nil {
 		n.accounts.Stop()
 	}

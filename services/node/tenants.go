@@ -86,7 +86,7 @@ func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
 
 func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (*journal.Journal, error) {
 	cfg := journal.Config{
-		Name: name, Create: true, Shards: shards, Logger: n.log,
+		Name: name, Create: true, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log,
 		Anchor: filepath.Join(n.cfg.Data, "anchors", fmt.Sprintf("%s_%d.json", name.Tenant, name.Shard)),
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
