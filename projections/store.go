@@ -51,8 +51,6 @@ type Config struct {
 	MemTable uint64
 	// Logger gets what Pebble has to say that needs a person; nil discards it.
 	Logger *slog.Logger
-	// Scratch is for stores that nobody will open again: they have no log.
-	Scratch bool
 }
 
 // Store holds all views of one kind. It may be used concurrently.
@@ -91,8 +89,11 @@ func options(cfg Config) *pebble.Options {
 		MemTableSize:                cfg.MemTable,
 		MemTableStopWritesThreshold: 4,
 		FormatMajorVersion:          pebble.FormatNewest,
-		DisableWAL:                  cfg.Scratch,
-		Logger:                      pebbleLogger{cfg.Logger},
+		// The journal is the log. Without one of its own a store writes half as much, and nothing of it to
+		// the disk between two flushes, where each fsync of the journal would have to wait for it. After
+		// a crash a view is as of its last flush, and folds on from there: at most a memtable's worth.
+		DisableWAL: true,
+		Logger:     pebbleLogger{cfg.Logger},
 		// A start with a thousand tenants asks for a handful of tables, not for all of them.
 		MaxOpenFiles: 512,
 	}

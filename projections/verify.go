@@ -185,7 +185,7 @@ func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
 		t.head = j.Start()
 	}
 	t.reached = t.head == j.Start()
-	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default, Scratch: true}); err != nil {
+	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default}); err != nil {
 		return t, err
 	}
 	folded, err := t.store.View(j.Name(), view.Fold.Version())

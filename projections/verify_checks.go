@@ -37,7 +37,7 @@ const (
 )
 
 func newChecks(dir string, report *Report, mayPay func(uint32, string, string) bool) (*checks, error) {
-	db, err := pebble.Open(filepath.Join(dir, "checks"), options(Config{Scratch: true}))
+	db, err := pebble.Open(filepath.Join(dir, "checks"), options(Config{}))
 	if err != nil {
 		return nil, fmt.Errorf("open scratch store: %w", err)
 	}
