@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -126,7 +127,7 @@ func (a *API) serve(rt *route) http.Handler {
 func (c *call) carryOut() (answer reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
+			if fault, ok := p.(error); ok && errors.Is(fault, http.ErrAbortHandler) {
 				panic(p)
 			}
 			answer, err = reply{}, c.panicked(p)

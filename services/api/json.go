@@ -48,18 +48,6 @@ func parseObject(text []byte) (object, error) {
 	return v.members(), nil
 }
 
-// parseArray reads one JSON array.
-func parseArray(text []byte) ([]value, error) {
-	v, err := parseValue(text)
-	if err != nil {
-		return nil, err
-	}
-	if v[0] != '[' {
-		return nil, invalid("", "the body has to be one JSON array")
-	}
-	return v.elements(), nil
-}
-
 // parseValue checks text in every respect that does not depend on what it means.
 func parseValue(text []byte) (value, error) {
 	if !utf8.Valid(text) {
@@ -149,7 +137,7 @@ func (v value) members() object {
 		name := nameOf(v[i:end])
 		i = skipSpace(v, skipSpace(v, end)+1)
 		end = skip(v, i)
-		o = append(o, member{name, value(v[i:end])})
+		o = append(o, member{name, v[i:end]})
 		i = skipComma(v, end)
 	}
 	return o
@@ -161,7 +149,7 @@ func (v value) elements() []value {
 	i := skipSpace(v, 1)
 	for v[i] != ']' {
 		end := skip(v, i)
-		list = append(list, value(v[i:end]))
+		list = append(list, v[i:end])
 		i = skipComma(v, end)
 	}
 	return list

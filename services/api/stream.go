@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -187,8 +186,7 @@ func (c *call) follow(ctx context.Context, w *eventWriter, shards []int) error {
 
 // feed hands a journal's commits on, each once it is acknowledged: what is in flight is never shown.
 func (c *call) feed(ctx context.Context, shard int, from uint64, commits chan<- delivery) {
-	var source iter.Seq2[journal.Commit, error] = c.cfg.Journal(c.tenant.Name(), shard).Follow(ctx, from)
-	for commit, err := range source {
+	for commit, err := range c.cfg.Journal(c.tenant.Name(), shard).Follow(ctx, from) {
 		if err == nil {
 			err = waitForHead(ctx, c.tenant.Shards()[shard], commit.Sequence)
 		}
