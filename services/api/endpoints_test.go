@@ -96,6 +96,8 @@ func TestStrictBodies(t *testing.T) {
 	w.post(a+"/usage", strings.Repeat("k", 256), `{"meter":"m","quantity":1}`).refused(422, "invalid").has("field", "Idempotency-Key")
 	w.get("/v1/tenants/tecpet/accounts/"+strings.Repeat("a", 129)).refused(422, "invalid").has("field", "account")
 	w.get("/v1/nothing").refused(404, "not_found")
+	w.get("/v1/tenants/tecpet/accounts//balance").refused(404, "not_found")
+	w.get("/v1/tenants/tecpet/accounts/%2E%2E/balance").refused(404, "unknown_account")
 	if allow := w.send(http.MethodDelete, a+"/usage", nil).refused(405, "method_not_allowed").header.Get("Allow"); allow != "GET, POST" {
 		t.Errorf("allowed are %s", allow)
 	}

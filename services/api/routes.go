@@ -85,13 +85,29 @@ func (a *API) mux() http.Handler {
 	for i := range routes {
 		mux.Handle(routes[i].method+" "+routes[i].path, a.serve(&routes[i]))
 	}
-	mux.Handle("/", a.serve(&route{id: "notThere", scope: open, handle: func(c *call) (reply, error) { return notThere(c, mux) }}))
-	return mux
+	nowhere := a.serve(&route{id: "notThere", scope: open, handle: func(c *call) (reply, error) { return notThere(c, mux) }})
+	mux.Handle("/", nowhere)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isUnclean(r.URL.EscapedPath()) {
+			nowhere.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// isUnclean finds a segment that is empty or a dot. The mux would send the client elsewhere: without its
+// account, a path is that of the account called "balance".
+func isUnclean(path string) bool {
+	return strings.Contains(path, "//") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../")
 }
 
 // notThere tells a path that there is not from one that is there for other methods.
 func notThere(c *call, mux *http.ServeMux) (reply, error) {
 	var allowed []string
+	if isUnclean(c.r.URL.EscapedPath()) {
+		return reply{}, &rules.Refusal{Code: codeNotFound, Detail: "a segment of the path is empty, or a dot: percent-encode it"}
+	}
 	for _, method := range [...]string{http.MethodDelete, http.MethodGet, http.MethodPost, http.MethodPut} {
 		other := c.r.Clone(c.ctx)
 		other.Method = method
