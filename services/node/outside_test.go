@@ -24,9 +24,11 @@ type site struct {
 	http, nats, tenant, key string
 }
 
-// open runs a node with the three shipped catalogs whose clock stands at now, until the test ends.
+// open runs a node with the three shipped catalogs whose clock stands at now, until the test ends. Each test
+// has a node, and so a clock, of its own: they run beside each other.
 func open(t *testing.T, now string, change ...func(*node.Config)) site {
 	t.Helper()
+	t.Parallel()
 	cfg := node.Config{
 		Data: t.TempDir(), Listen: "127.0.0.1:0", NATSListen: "127.0.0.1:0",
 		Catalogs: "../../deploy/catalogs", Dev: true, TestClock: instant(t, now),
