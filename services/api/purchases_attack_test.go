@@ -16,12 +16,13 @@ import (
 
 // bank is a second provider whose secret the test knows, so that the test can sign whatever it likes.
 type bank struct {
+	name    string
 	secret  []byte
 	charges int
 	status  purchases.State
 }
 
-func (b *bank) Name() string { return "bank" }
+func (b *bank) Name() string { return b.name }
 
 func (b *bank) Checkout(_ context.Context, o purchases.Order) (string, error) {
 	return "https://bank.example/" + o.Purchase, nil
@@ -63,9 +64,9 @@ func (s *shop) post(tenant, provider string, header http.Header, body []byte) re
 // banked is a tecpet shop whose provider is the bank, with a purchase of pack-50.
 func banked(t *testing.T) (s *shop, b *bank, purchase string) {
 	s, _ = tec(t)
-	b = &bank{secret: []byte("the bank's secret")}
+	b = &bank{name: "bank", secret: []byte("the bank's secret")}
 	s.closeDoor()
-	s.openDoorWith(b)
+	s.openDoorWith(b, &bank{name: "rival", secret: []byte("the rival's secret")})
 	return s, b, s.buy("k", "482913").want(201, "").text("purchase")
 }
 
@@ -82,6 +83,7 @@ func TestNotificationsThatNobodyOfOursSigned(t *testing.T) {
 	s.notify("tecpet", "bank", b.secret, now.Add(6*time.Minute), paid).want(401, "unauthenticated")
 	s.notify("tecpet", "nobody", b.secret, now, paid).want(404, "not_found")
 	s.notify("other", "bank", b.secret, now, paid).want(404, "unknown_purchase")
+	s.notify("tecpet", "rival", []byte("the rival's secret"), now, paid).want(404, "unknown_purchase")
 	elsewhere := paid
 	elsewhere.Tenant = "other"
 	s.notify("tecpet", "bank", b.secret, now, elsewhere).want(401, "unauthenticated")

@@ -1,10 +1,16 @@
 package api_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base32"
+	"encoding/binary"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"creditstream/events/credit"
 	"creditstream/services/internal/trial"
@@ -90,10 +96,15 @@ func TestApprovalCode(t *testing.T) {
 // Copies of one request that arrive together are one purchase, although a TOTP is accepted once.
 func TestCopiesOfARequestTogether(t *testing.T) {
 	s, tenant := tec(t)
+	uri, err := s.Credentials.SetTOTP(t.Context(), "tecpet", "clinic", "TecPet", "test", s.Clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := totpAt(t, uri, s.Clock.Now())
 	var wait sync.WaitGroup
 	ids := make([]string, 8)
 	for i := range ids {
-		wait.Go(func() { ids[i] = s.buy("together", "482913").text("purchase") })
+		wait.Go(func() { ids[i] = s.buy("together", code).text("purchase") })
 	}
 	wait.Wait()
 	for _, id := range ids {
@@ -105,6 +116,7 @@ func TestCopiesOfARequestTogether(t *testing.T) {
 	if err != nil || len(a.Purchases()) != 1 {
 		t.Fatalf("%d purchases: %v", len(a.Purchases()), err)
 	}
+	s.buy("another", code).want(403, "approval_invalid") // the code is used
 	for range ids {
 		wait.Go(func() { s.send("POST", sandboxPath+ids[0]+"/succeed", nil).want(200, "") })
 	}
@@ -112,6 +124,18 @@ func TestCopiesOfARequestTogether(t *testing.T) {
 	if left := s.Remaining(tenant, "clinic"); left != "50" {
 		t.Errorf("eight confirmations at once gave %s credits, want 50", left)
 	}
+}
+
+// totpAt is what an authenticator shows (RFC 6238, RFC 4226 §5.3).
+func totpAt(t *testing.T, uri string, at time.Time) string {
+	t.Helper()
+	query := trial.Must(url.Parse(uri))(t).Query()
+	secret := trial.Must(base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(query.Get("secret")))(t)
+	mac := hmac.New(sha1.New, secret)
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(at.Unix()/30)))
+	sum := mac.Sum(nil)
+	from := sum[len(sum)-1] & 0xf
+	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[from:])&0x7fffffff)%1_000_000)
 }
 
 // A success counts whenever it comes; a failure that comes after it takes nothing back.

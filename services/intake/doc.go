@@ -12,6 +12,9 @@
 // cost several synced files a second for as long as anything flows; and it would win nothing, because
 // after a crash a message that comes twice is answered by its idempotency key, however late.
 //
+// One server reads it: the one that has the tenants. A server that was fenced off records nothing any more,
+// and therefore deletes nothing.
+//
 // Messages of a tenant that cannot be written to at the moment are parked, by number, and do not hold up
 // those of others.
 //
