@@ -14,9 +14,9 @@ import (
 const (
 	// batchRows is how many requests of the trace are sent together, for each programme.
 	batchRows = 100
-	// resentEvery makes the demo send every so many batches a second time, as a client does that
-	// lost the answer.
-	resentEvery = 3
+	// resentEvery makes the demo send the first of every so many batches a second time, as a client
+	// does that lost the answer.
+	resentEvery = 10
 	// provided is how many of the busiest accounts have more credits than their plan brings.
 	provided = 5
 )
@@ -70,7 +70,7 @@ func (d *demo) replay(ctx context.Context) error {
 		}
 		err := inParallel(d.numbers(), func(i int) error {
 			results, err := d.send(ctx, d.scenes[i].tenant, rows, first)
-			if err == nil && number%resentEvery == 0 {
+			if err == nil && number%resentEvery == 1 {
 				var again []usageAnswer
 				if again, err = d.send(ctx, d.scenes[i].tenant, rows, first); err == nil {
 					outcomes[i].replayed += countReplayed(again)
