@@ -8,16 +8,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-type feedKey struct{ tenant, stream, consumer string }
+// imported is something of the internal account that a tenant's account may ask.
+type imported struct{ tenant, subject string }
 
 // Feed is a pull consumer that a tenant may read a stream of its own with. It
 // is made here because a tenant that could make consumers could point one's
 // deliver subject at another tenant's journal.
+//
+// All clients of a tenant share a feed's position. Who needs one of its own reads
+// a stream that is the tenant's alone by sequence.
 type Feed struct {
 	// Stream and Consumer are what the tenant's client binds to; it pulls from
 	// "$JS.API.CONSUMER.MSG.NEXT.<Stream>.<Consumer>".
 	Stream, Consumer string
-	// Subject limits the feed to a part of the stream; empty means all of it.
+	// Subject limits the feed to a part of a stream that others share; empty means
+	// all of it, and that the tenant may ask for any of its messages by sequence.
 	Subject string
 	// From is the first sequence to deliver; 0 and 1 mean all.
 	From uint64
@@ -54,14 +59,25 @@ func (s *Server) AddFeed(ctx context.Context, nc *nats.Conn, tenant string, feed
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := feedKey{tenant, feed.Stream, feed.Consumer}
-	if _, ok := s.feeds[key]; ok {
-		return nil
+	for _, subject := range feed.subjects() {
+		key := imported{tenant, subject}
+		if _, ok := s.imports[key]; ok {
+			continue
+		}
+		if err := account.AddServiceImport(s.internal, subject, subject); err != nil {
+			return fmt.Errorf("feed %s for tenant %s: import %s: %w", feed.Consumer, tenant, subject, err)
+		}
+		s.imports[key] = struct{}{}
 	}
-	subject := pullSubject + feed.Stream + "." + feed.Consumer
-	if err := account.AddServiceImport(s.internal, subject, subject); err != nil {
-		return fmt.Errorf("feed %s for tenant %s: import: %w", feed.Consumer, tenant, err)
-	}
-	s.feeds[key] = struct{}{}
 	return nil
+}
+
+// subjects are what a client asks that binds to the feed, or reads by sequence.
+// None of them changes anything, and what they answer is the tenant's.
+func (f Feed) subjects() []string {
+	subjects := []string{pullSubject + f.Stream + "." + f.Consumer, consumerInfoSubject + f.Stream + "." + f.Consumer}
+	if f.Subject == "" {
+		subjects = append(subjects, streamInfoSubject+f.Stream, getSubject+f.Stream)
+	}
+	return subjects
 }

@@ -77,7 +77,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	tenants map[string]*server.Account
-	feeds   map[feedKey]struct{}
+	imports map[imported]struct{}
 }
 
 // Start runs an embedded server until Shutdown and returns when its streams are
@@ -101,7 +101,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		unlock:   unlock,
 		storeDir: cfg.StoreDir,
 		tenants:  make(map[string]*server.Account),
-		feeds:    make(map[feedKey]struct{}),
+		imports:  make(map[imported]struct{}),
 
 		authenticate: cfg.Authenticate,
 	}

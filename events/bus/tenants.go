@@ -11,7 +11,13 @@ import (
 // of stream names.
 var tenantName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-const pullSubject = "$JS.API.CONSUMER.MSG.NEXT."
+// What a tenant's client may ask of JetStream, where its account imports it.
+const (
+	pullSubject         = "$JS.API.CONSUMER.MSG.NEXT."
+	consumerInfoSubject = "$JS.API.CONSUMER.INFO."
+	streamInfoSubject   = "$JS.API.STREAM.INFO."
+	getSubject          = "$JS.API.STREAM.MSG.GET."
+)
 
 // openAccounts gives the internal account its streams and exports what another
 // account may import. An export gives nobody anything: accounts are made here
@@ -81,6 +87,9 @@ func tenantPermissions(tenant string) *server.Permissions {
 			"credits." + tenant + ".>",
 			"intake." + tenant + ".usage",
 			pullSubject + "*.*",
+			consumerInfoSubject + "*.*",
+			streamInfoSubject + "*",
+			getSubject + "*",
 		}},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	}

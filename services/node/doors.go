@@ -45,6 +45,11 @@ func (n *Node) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, tenant := range n.accounts.Tenants() {
+		if err := n.openFeeds(ctx, tenant.Name(), len(tenant.Shards())); err != nil {
+			return err
+		}
+	}
 	door := api.New(n.doorConfig())
 	// The door has a connection of its own: a flood of requests must not delay acks or feeds.
 	if n.requests, err = n.connect(ctx, "creditstream-requests"); err != nil {

@@ -207,6 +207,31 @@ func TestATenantOverNATSReachesItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	readsItsJournal(t, js, "JOURNAL_tecpet_0")
+	for _, stream := range []string{"JOURNAL_wanclouds_0", "INTAKE", "INTAKE_REFUSED", "CREDENTIALS"} {
+		ctx, stop := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		if _, err := js.Stream(ctx, stream); err == nil {
+			t.Errorf("tecpet looks into %s", stream)
+		}
+		stop()
+	}
+	if _, err := js.Publish(t.Context(), "intake.tecpet.usage", []byte(charge("bad", "a", "no-such-meter", 1))); err != nil {
+		t.Fatal(err)
+	}
+	refused, err := js.Consumer(t.Context(), "INTAKE_REFUSED", "feed_tecpet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := refused.Next(jetstream.FetchMaxWait(5 * time.Second)); err != nil || m.Subject() != "intake-refused.tecpet" {
+		t.Errorf("what the intake refused: %v, %v", m, err)
+	}
+	for _, consumer := range [][2]string{{"JOURNAL_wanclouds_0", "feed"}, {"INTAKE_REFUSED", "feed_wanclouds"}} {
+		ctx, stop := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		if _, err := js.Consumer(ctx, consumer[0], consumer[1]); err == nil {
+			t.Errorf("tecpet reads %v", consumer)
+		}
+		stop()
+	}
 	ctx, stop := context.WithTimeout(t.Context(), 150*time.Millisecond)
 	defer stop()
 	if ack, err := js.Publish(ctx, "intake.wanclouds.usage", []byte(charge("x", "a", "assistant_token", 1))); err == nil {
@@ -225,4 +250,43 @@ func TestATenantOverNATSReachesItsOwn(t *testing.T) {
 	root.spend(t, "a", "assistant_token", 1, "after").is(t, 200)
 	root.balance(t, "a").want(t, "used", "1")
 	root.post(t, "/v1/admin/verify", "").is(t, 200).want(t, "ok", "true")
+}
+
+// readsItsJournal reads commits as a tenant may: from the consumer that is there for it, and any of them by
+// its sequence. It cannot write one, nor make a consumer.
+func readsItsJournal(t *testing.T, js jetstream.JetStream, name string) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := stream.GetMsg(t.Context(), 2)
+	if err != nil || !strings.Contains(string(first.Data), "creditstream.CatalogPublished.v1") {
+		t.Fatalf("commit 2 is %+v, %v", first, err)
+	}
+	feed, err := stream.Consumer(t.Context(), "feed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commits, err := feed.Fetch(100, jetstream.FetchMaxWait(5*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(0)
+	for m := range commits.Messages() {
+		if n++; m.Subject() != "journal.tecpet.0" {
+			t.Errorf("a commit came on %s", m.Subject())
+		}
+		if n == stream.CachedInfo().State.LastSeq {
+			break
+		}
+	}
+	if n != stream.CachedInfo().State.LastSeq {
+		t.Errorf("%d of %d commits came: %v", n, stream.CachedInfo().State.LastSeq, commits.Error())
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	defer stop()
+	if _, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Name: "mine"}); err == nil {
+		t.Error("a tenant made a consumer")
+	}
 }

@@ -80,6 +80,11 @@ func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
 			return err
 		}
 	}
+	if n.doors.intake != nil { // else openDoors opens the feeds of all
+		if err := n.openFeeds(ctx, name, len(running)); err != nil {
+			return err
+		}
+	}
 	_, err = n.accounts.Add(name, running)
 	return err
 }
