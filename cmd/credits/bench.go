@@ -30,6 +30,7 @@ Absolute figures depend on the disk, so they are also given in units of its own 
 Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 		Example: `  credits bench --profile spend
   credits bench --profile spend --clients 1
+  credits bench --profile spend --accounts 1000000 --lots 3 --working-set 10000
   credits bench --profile bulk --clients 8 --batch 1000 --output json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +58,9 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 	flags.IntVar(&seconds, "seconds", 10, "how long is measured")
 	flags.IntVar(&cfg.Clients, "clients", 0, "clients in a closed loop (default 256, bulk 8)")
 	flags.IntVar(&cfg.Batch, "batch", 0, "charges per request (default 1, bulk 1000)")
-	flags.IntVar(&cfg.Accounts, "accounts", 0, "accounts that are charged (default 10000, hot 1)")
+	flags.IntVar(&cfg.Accounts, "accounts", 0, "accounts that are opened (default 10000, hot 1)")
+	flags.IntVar(&cfg.Lots, "lots", 1, "lots of each account at the start")
+	flags.IntVar(&cfg.WorkingSet, "working-set", 0, "how many of the accounts are charged (default all)")
 	flags.StringVar(&cfg.Dir, "dir", ".", "`directory` whose disk is measured; the data is removed afterwards")
 	flags.StringSliceVar(&cfg.Views, "views", nil, "views to fold while the load runs, beside accounts")
 	flags.IntVar(&cfg.InFlight, "in-flight", 0, "commits under way at once (default: the server's)")
@@ -78,7 +81,8 @@ func printBench(w io.Writer, r load.Result) {
 	for _, view := range slices.Sorted(maps.Keys(r.Rebuilds)) {
 		line("rebuild of "+view, "%.0f charges per second", r.Rebuilds[view])
 	}
-	line("memory", "%.0f MiB resident", r.RSS)
+	line("accounts", "%d with %d lots each, opened at %.0f per second; %d of them charged", r.Accounts, r.Lots, r.Opened, r.WorkingSet)
+	line("memory", "%.0f MiB resident, at most %.0f", r.RSS, r.PeakRSS)
 	line("the books", "acknowledged %d, in the journal %d, lost %d, doubled %d, overdrawn %d", r.Acknowledged, r.InJournal, r.Lost, r.Doubled, r.Overdrawn)
 }
 

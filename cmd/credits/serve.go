@@ -47,6 +47,7 @@ catalog yet or the file changed since it was last published from there.`,
 				return err
 			}
 			cfg.Logger = a.logger(verbose)
+			limitMemory(a.env)
 			return a.serve(cmd.Context(), cfg)
 		},
 	}

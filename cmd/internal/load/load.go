@@ -30,11 +30,14 @@ type Config struct {
 	Clients  int           // default 256; 8 for bulk
 	Batch    int           // charges per request; default 1; 1000 for bulk
 	Accounts int           // default 10,000; 1 for hot
-	Dir      string        // where the data directory is made; default: the current one
-	Keep     bool          // leave the data directory there
-	Views    []string      // views that are folded beside accounts while the load runs; default none
-	InFlight int           // commits under way at once; 0: the server's default
-	Progress func(string)  // says what is being done
+	Lots     int           // of each account at the start; default 1
+	// WorkingSet is how many of the accounts are charged; default all of them.
+	WorkingSet int
+	Dir        string       // where the data directory is made; default: the current one
+	Keep       bool         // leave the data directory there
+	Views      []string     // views that are folded beside accounts while the load runs; default none
+	InFlight   int          // commits under way at once; 0: the server's default
+	Progress   func(string) // says what is being done
 }
 
 // Result is what a run found out. Times are in microseconds.
@@ -51,7 +54,11 @@ type Result struct {
 	FsyncP50        float64 `json:"fsync_p50_us"`
 	EventsPerCommit float64 `json:"events_per_commit"`
 	CPU             float64 `json:"cpu_us_per_event"` // of the whole process, clients included; steadier than the clock on a shared machine
-	RSS             float64 `json:"rss_mb"`
+	RSS             float64 `json:"rss_mb"`           // of the whole process at the end of the load, clients included
+	PeakRSS         float64 `json:"rss_peak_mb"`      // at most so far, the opening of the accounts included
+	Lots            int     `json:"lots"`
+	WorkingSet      int     `json:"working_set"`
+	Opened          float64 `json:"accounts_opened_per_second"`
 
 	// In units of the disk's own fsync.
 	EventsPerFsync float64 `json:"events_per_fsync"`
@@ -105,6 +112,12 @@ func (c *Config) setDefaults() error {
 			c.Accounts = 1
 		}
 	}
+	if c.Lots == 0 {
+		c.Lots = 1
+	}
+	if c.WorkingSet == 0 {
+		c.WorkingSet = c.Accounts
+	}
 	if c.Dir == "" {
 		c.Dir = "."
 	}
@@ -113,6 +126,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Clients < 1 || c.Clients > 4000 || c.Batch < 1 || c.Batch > 10_000 || c.Accounts < 1 {
 		return errors.New("clients must be 1 to 4000, batch 1 to 10000, accounts at least 1")
+	}
+	if c.Lots < 1 || c.Lots > 1000 || c.WorkingSet < 1 || c.WorkingSet > c.Accounts {
+		return errors.New("lots must be 1 to 1000, the working set at most all accounts")
 	}
 	return nil
 }
@@ -142,9 +158,11 @@ func Run(ctx context.Context, cfg Config) (result Result, err error) {
 
 	run := &run{cfg: cfg, target: t, probe: probe, latency: newHistogram()}
 	cfg.Progress(fmt.Sprintf("opening %d accounts", cfg.Accounts))
+	start := time.Now()
 	if err := t.openAccounts(ctx); err != nil {
 		return Result{}, err
 	}
+	run.opened = float64(cfg.Accounts) / time.Since(start).Seconds()
 	if err := run.load(ctx); err != nil {
 		return Result{}, err
 	}
@@ -171,7 +189,8 @@ type run struct {
 	elapsed      time.Duration
 	cpu          time.Duration
 	commits      uint64
-	rss          float64
+	opened       float64 // accounts per second
+	memory       memory
 }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, highestMicros, 3) }
@@ -208,7 +227,7 @@ func (r *run) load(ctx context.Context) error {
 		}
 	}
 	r.commits = r.target.head() - r.commits
-	r.rss = residentMB()
+	r.memory = memoryNow()
 	for _, c := range clients {
 		r.latency.Merge(c.latency)
 		r.counted += c.counted
@@ -238,7 +257,8 @@ func (r *run) result() Result {
 		Profile: r.cfg.Profile, Clients: r.cfg.Clients, Batch: r.cfg.Batch, Accounts: r.cfg.Accounts, Views: r.cfg.Views,
 		EventsPerSecond: float64(r.counted) / r.elapsed.Seconds(), Seconds: r.elapsed.Seconds(),
 		P50: float64(r.latency.ValueAtQuantile(50)), P99: float64(r.latency.ValueAtQuantile(99)), Max: float64(r.latency.Max()),
-		FsyncPerCommit: true, FsyncP50: float64(fsync.Nanoseconds()) / 1000, RSS: r.rss,
+		FsyncPerCommit: true, FsyncP50: float64(fsync.Nanoseconds()) / 1000,
+		RSS: r.memory.resident, PeakRSS: r.memory.peak, Lots: r.cfg.Lots, WorkingSet: r.cfg.WorkingSet, Opened: r.opened,
 	}
 	if r.counted > 0 {
 		result.CPU = float64(r.cpu.Nanoseconds()) / 1000 / float64(r.counted)

@@ -8,15 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"creditstream/events/credit"
 	"creditstream/services/accounts"
 	"creditstream/services/node"
-	"creditstream/services/rules"
 )
 
 const tenantName = "bench"
@@ -41,7 +38,7 @@ type target struct {
 	node   *node.Node
 	tenant *accounts.Tenant
 	http   *http.Client
-	names  []string
+	names  []string // of the working set
 }
 
 func startTarget(ctx context.Context, cfg Config, dir string) (*target, error) {
@@ -77,27 +74,6 @@ func (t *target) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-func (t *target) openAccounts(ctx context.Context) error {
-	t.names = make([]string, t.cfg.Accounts)
-	const batch = 2000
-	requests := make([]accounts.Request, 0, batch)
-	for i := range t.names {
-		t.names[i] = "account-" + strconv.Itoa(i)
-		requests = append(requests, accounts.Request{Account: t.names[i], Command: &rules.ImportAccount{
-			Lots: []rules.OpeningLot{{Pool: "credits", Credits: fortune}},
-		}})
-		if len(requests) == batch || i == len(t.names)-1 {
-			for _, answer := range t.tenant.DoAll(ctx, requests) {
-				if answer.Err != nil {
-					return fmt.Errorf("open account: %w", answer.Err)
-				}
-			}
-			requests = requests[:0]
-		}
-	}
-	return nil
-}
-
 func (t *target) close() error {
 	t.http.CloseIdleConnections()
 	return t.node.Close()
@@ -110,7 +86,10 @@ func (t *target) head() uint64 { return t.tenant.Shards()[0].Head() }
 func (t *target) check(ctx context.Context, told *marks, result *Result) error {
 	var found marks
 	told.each(func(int, uint64) { result.Acknowledged++ })
-	folded := make(map[string]*credit.Account)
+	folded := make(map[string]*credit.Account, len(t.names))
+	for _, name := range t.names {
+		folded[name] = credit.NewAccount(name)
+	}
 	decoder := new(credit.Decoder)
 	for commit, err := range t.node.Journal(tenantName, 0).Read(ctx, 1) {
 		if err != nil {
@@ -147,16 +126,11 @@ func (t *target) check(ctx context.Context, told *marks, result *Result) error {
 }
 
 func (t *target) fold(folded map[string]*credit.Account, e *credit.Entry, found *marks, result *Result) {
-	if e.Account == "" {
-		return
-	}
-	account := folded[e.Account]
-	if account == nil {
-		account = credit.NewAccount(e.Account)
-		folded[e.Account] = account
-	}
+	account := folded[e.Account] // nil outside of the working set, where nothing is charged
 	for i := range e.Facts {
-		account.Evolve(e.Facts[i].Event, e.Facts[i].At)
+		if account != nil {
+			account.Evolve(e.Facts[i].Event, e.Facts[i].At)
+		}
 		if _, ok := e.Facts[i].Event.(*credit.UsageRecorded); !ok {
 			continue
 		}
@@ -165,24 +139,6 @@ func (t *target) fold(folded map[string]*credit.Account, e *credit.Entry, found 
 			result.Doubled++
 		}
 	}
-}
-
-// residentMB is this process's memory as the operating system counts it.
-func residentMB() float64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			if err != nil {
-				return 0
-			}
-			return kb / 1024
-		}
-	}
-	return 0
 }
 
 // processorTime is what this process has used so far, on all processors.

@@ -1,0 +1,73 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"creditstream/events/credit"
+	"creditstream/services/accounts"
+	"creditstream/services/rules"
+)
+
+// importBatch is how many accounts are opened by one request, and importers how many such requests are
+// under way: one is built while another one is on its way to the disk.
+const (
+	importBatch = 2000
+	importers   = 2
+)
+
+// openAccounts opens all accounts with their lots. The working set is spread evenly over them, so that it
+// shares its blocks on disk with accounts that nobody touches.
+func (t *target) openAccounts(ctx context.Context) error {
+	t.names = make([]string, t.cfg.WorkingSet)
+	for i := range t.names {
+		t.names[i] = accountName(i * t.cfg.Accounts / t.cfg.WorkingSet)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	firsts := make(chan int)
+	faults := make([]error, importers)
+	var wait sync.WaitGroup
+	for i := range faults {
+		wait.Go(func() {
+			if faults[i] = t.importFrom(ctx, firsts); faults[i] != nil {
+				cancel()
+			}
+		})
+	}
+	for first := 0; first < t.cfg.Accounts && ctx.Err() == nil; first += importBatch {
+		select {
+		case firsts <- first:
+		case <-ctx.Done():
+		}
+	}
+	close(firsts)
+	wait.Wait()
+	return errors.Join(faults...)
+}
+
+// importFrom opens importBatch accounts from each number that it gets.
+func (t *target) importFrom(ctx context.Context, firsts <-chan int) error {
+	lots := make([]rules.OpeningLot, t.cfg.Lots)
+	for i := range lots {
+		lots[i] = rules.OpeningLot{Pool: "credits", Credits: fortune / credit.Amount(t.cfg.Lots)}
+	}
+	requests := make([]accounts.Request, 0, importBatch)
+	for first := range firsts {
+		requests = requests[:0]
+		for i := first; i < min(first+importBatch, t.cfg.Accounts); i++ {
+			requests = append(requests, accounts.Request{Account: accountName(i), Command: &rules.ImportAccount{Lots: lots}})
+		}
+		for _, answer := range t.tenant.DoAll(ctx, requests) {
+			if answer.Err != nil {
+				return fmt.Errorf("open account: %w", answer.Err)
+			}
+		}
+	}
+	return nil
+}
+
+func accountName(i int) string { return "account-" + strconv.Itoa(i) }
