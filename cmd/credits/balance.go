@@ -49,9 +49,6 @@ total = used + held + expired + revoked + frozen + remaining, within the account
 	return command
 }
 
-// creditUnit is the unit of a pool that counts credits.
-const creditUnit = "credit"
-
 func printBalance(w io.Writer, b balance, lots bool) {
 	fmt.Fprintf(w, "%s at %s, cycle %s to %s\n", b.Account, moment(b.At), moment(b.Cycle.From), moment(b.Cycle.To))
 	g := newGrid("Pool", "Unit", ">Total", ">Used", ">Held", ">Expired", ">Revoked", ">Frozen", ">Remaining", "Expires")

@@ -50,7 +50,7 @@ func tecpet() programme {
 		firstDay: func(s *scene) {
 			quota := s.balance("bicho-bom").pool("ai_quota").Remaining
 			s.promise("T5", "after eleven months without use the quota is 300 services, not 3,600", quota == "300", quota)
-			s.use("bicho-bom", "ai_service", 298)
+			s.used("bicho-bom", "ai_service", 298)
 			kept := s.balance("bicho-bom").pool("purchased").Remaining
 			s.promise("T18", "298 services leave the purchased credits untouched", kept == "50", kept)
 			split, problem := s.use("bicho-bom", "ai_service", 5)
@@ -63,7 +63,7 @@ func tecpet() programme {
 			_, problem = s.use("gato-preto", "sticker", 1)
 			s.promise("T6", "a sticker never draws on the quota: refused with 300 services left and no credits",
 				problem.code() == "insufficient_credits", problem)
-			s.use("gato-preto", "ai_service", 300)
+			s.used("gato-preto", "ai_service", 300)
 			_, problem = s.use("gato-preto", "ai_service", 1)
 			s.promise("T8", "quota and credits at 0: the AI pauses, and the refusal names the next renewal",
 				problem.code() == "insufficient_credits" && problem.NextRenewal != "", problem)
@@ -115,7 +115,7 @@ func adtech() programme {
 			s.promise("P14", "nobody buys here alone: the refusal names whom to ask",
 				refused.code() == "plan_not_eligible" && refused.Contact != "", refused)
 
-			s.use("estudio", "dynamic_video", 2500)
+			s.used("estudio", "dynamic_video", 2500)
 			_, refused = s.use("estudio", "dynamic_video", 1)
 			s.promise("P13", "at 0 the features pause, and the refusal names the executive",
 				refused.code() == "insufficient_credits" && refused.Contact != "", refused)
@@ -127,7 +127,7 @@ func adtech() programme {
 			toBasic := s.grant("basico", sold)
 			s.promise("P7", "the executive sells 500 more, with price and invoice on record; not to Standard",
 				refused == nil && toBasic.code() == "plan_not_eligible", refused, toBasic)
-			s.use("moda-madrid", "feed_optimization", 2490*50)
+			s.used("moda-madrid", "feed_optimization", 2490*50)
 			last, problem := s.use("moda-madrid", "dynamic_video", 10)
 			s.promise("P15", "the allowance pays first, the extra credits pay the rest of 10 videos",
 				problem == nil && len(last.Draws) == 2 && last.Draws[0].Pool == "allowance" && last.Draws[1].Amount == "3.52", last, problem)

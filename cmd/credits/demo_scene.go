@@ -99,6 +99,13 @@ func (s *scene) use(account, meter string, quantity int64) (usageAnswer, *Proble
 	return answer, problem
 }
 
+// used records a usage that has to be accepted.
+func (s *scene) used(account, meter string, quantity int64) {
+	if _, problem := s.use(account, meter, quantity); problem != nil {
+		s.err = fmt.Errorf("use %d of %s by %s: %w", quantity, meter, account, problem)
+	}
+}
+
 // buy requests a purchase.
 func (s *scene) buy(account string, what map[string]any) (purchase, *Problem) {
 	var p purchase

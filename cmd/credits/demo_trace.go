@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed" // the excerpt below
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -62,7 +63,7 @@ func parseTrace(r io.Reader) ([]traced, error) {
 	var rows []traced
 	for {
 		fields, err := lines.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return rows, nil
 		}
 		if err != nil {

@@ -20,7 +20,7 @@ import (
 func (a *app) report(err error) {
 	var problem *Problem
 	if errors.As(err, &problem) && a.output == "json" && problem.raw != nil {
-		a.printJSON(problem.raw)
+		err = errors.Join(err, a.printJSON(problem.raw))
 	}
 	fmt.Fprintf(a.stderr, "credits: %v\n", err)
 }
