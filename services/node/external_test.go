@@ -275,6 +275,10 @@ func TestTenantOfAnExternalServer(t *testing.T) {
 			if commits := pullFeed(t, tenant); commits < 4 {
 				t.Errorf("the feed has %d commits", commits)
 			}
+			answer, err := tenant.Request("journal.tecpet.0.get", []byte(`{"seq":1}`), 30*time.Second)
+			if err != nil || !strings.Contains(string(answer.Data), `"subject":"journal.tecpet.0"`) {
+				t.Errorf("the first commit, by sequence: %v", err)
+			}
 			e.kill()
 			e.start()
 		}
@@ -377,6 +381,7 @@ var intoJournal = map[string][]nats.Msg{
 	"plain publish":              {{Subject: "journal.tecpet.0", Data: []byte("forged")}, {Subject: "journal.adtech.0", Data: []byte("forged")}},
 	"reply subject of a request": {{Subject: "credits.tecpet.check", Reply: "journal.adtech.0", Data: []byte("{}")}},
 	"reply subject of an intake": {{Subject: "intake.tecpet.usage", Reply: "journal.adtech.0", Data: []byte("{}")}},
+	"reply subject of a read":    {{Subject: "journal.tecpet.0.get", Reply: "journal.adtech.0", Data: []byte(`{"seq":1}`)}},
 	"reply subject of a pull":    {{Subject: "journal.tecpet.0.next", Reply: "journal.adtech.0", Data: []byte(`{"batch":1,"no_wait":true}`)}},
 	"reply subject of the stream's info": {
 		{Subject: "$JS.API.STREAM.INFO.JOURNAL_tecpet_0", Reply: "journal.adtech.0"},
