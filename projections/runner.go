@@ -44,9 +44,6 @@ type Runner struct {
 	log   *slog.Logger
 	stop  context.CancelFunc
 	ended sync.WaitGroup
-
-	mu       sync.Mutex
-	rebuilds map[*shard]bool
 }
 
 // NewRunner starts a runner without journals. Close it before its stores.
@@ -58,7 +55,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Runner{kinds: make(map[string]*kind), log: cfg.Logger, stop: stop, rebuilds: make(map[*shard]bool)}
+	r := &Runner{kinds: make(map[string]*kind), log: cfg.Logger, stop: stop}
 	for _, c := range cfg.Kinds {
 		k := &kind{
 			fold: c.Fold, store: c.Store, log: cfg.Logger, written: c.Written, linger: max(0, cfg.Linger),

@@ -156,7 +156,7 @@ func (v *View) zone(account string) (*time.Location, error) {
 	}
 	zone, err := time.LoadLocation(s.zone)
 	if err != nil {
-		return time.UTC, nil
+		return nil, fmt.Errorf("account %s: %w", account, err)
 	}
 	return zone, nil
 }

@@ -89,7 +89,6 @@ type commit struct {
 	books    *rules.Book // the catalogs from here on, when the commit publishes one
 	stage    *view.Stage
 	head     journal.Head
-	err      error
 }
 
 // newCommit returns an open commit with room for as much as the one before it carried.

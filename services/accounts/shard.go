@@ -227,7 +227,8 @@ func (s *Shard) Do(ctx context.Context, r Request) Answer {
 	answer := c.answers[0]
 	c.one[0], c.oneReply[0], c.requests, c.answers = Request{}, Answer{}, nil, nil
 	calls.Put(c)
-	s.resolve(ctx, &answer)
+	read := reading{shard: s}
+	read.resolve(ctx, &answer)
 	return answer
 }
 
@@ -245,18 +246,27 @@ func (s *Shard) DoAll(ctx context.Context, requests []Request) []Answer {
 		}
 		return unknown
 	}
+	read := reading{shard: s}
 	for i := range c.answers {
-		s.resolve(ctx, &c.answers[i])
+		read.resolve(ctx, &c.answers[i])
 	}
 	return c.answers
 }
 
-// resolve reads the original entry of a repeated request back from the journal.
-func (s *Shard) resolve(ctx context.Context, a *Answer) {
+// reading reads original entries back from the journal, for repeated requests. Those that are repeated
+// together were mostly recorded together, so it keeps the commit that it read last.
+type reading struct {
+	shard    *Shard
+	sequence uint64
+	entries  []credit.Entry
+}
+
+// resolve completes the answer to a repeated request.
+func (r *reading) resolve(ctx context.Context, a *Answer) {
 	if a.replay == nil {
 		return
 	}
-	entry, err := s.Entry(ctx, a.replay.sequence, a.replay.offset)
+	entry, err := r.entry(ctx, a.replay.sequence, a.replay.offset)
 	if err != nil {
 		*a = Answer{Err: fmt.Errorf("%w: read the original answer: %w", ErrUnavailable, err)}
 		return
@@ -264,20 +274,27 @@ func (s *Shard) resolve(ctx context.Context, a *Answer) {
 	a.Facts, a.replay = entry.Facts, nil
 }
 
-// Entry reads the offset-th entry of a commit.
-func (s *Shard) Entry(ctx context.Context, sequence uint64, offset uint32) (credit.Entry, error) {
-	commit, err := s.journal.Get(ctx, sequence)
-	if err != nil {
-		return credit.Entry{}, err
+func (r *reading) entry(ctx context.Context, sequence uint64, offset uint32) (credit.Entry, error) {
+	if r.sequence != sequence || r.entries == nil {
+		commit, err := r.shard.journal.Get(ctx, sequence)
+		if err != nil {
+			return credit.Entry{}, err
+		}
+		if r.entries, err = credit.DecodeCommit(commit.Body); err != nil {
+			return credit.Entry{}, fmt.Errorf("commit %d: %w", sequence, err)
+		}
+		r.sequence = sequence
 	}
-	entries, err := credit.DecodeCommit(commit.Body)
-	if err != nil {
-		return credit.Entry{}, fmt.Errorf("commit %d: %w", sequence, err)
-	}
-	if offset >= uint32(len(entries)) {
+	if offset >= uint32(len(r.entries)) {
 		return credit.Entry{}, fmt.Errorf("commit %d has no entry at %d", sequence, offset)
 	}
-	return entries[offset], nil
+	return r.entries[offset], nil
+}
+
+// Entry reads the offset-th entry of a commit.
+func (s *Shard) Entry(ctx context.Context, sequence uint64, offset uint32) (credit.Entry, error) {
+	read := reading{shard: s}
+	return read.entry(ctx, sequence, offset)
 }
 
 // Used finds what a use was charged, by its key: for a reversal. ok is false when no use has the key.

@@ -182,7 +182,6 @@ type run struct {
 	cfg          Config
 	target       *target
 	probe        *probe
-	mu           sync.Mutex
 	latency      *hdrhistogram.Histogram
 	acknowledged marks
 	counted      int64 // charges acknowledged in measured slices
