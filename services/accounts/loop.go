@@ -116,10 +116,11 @@ func (s *Shard) decideWaiting() {
 		case c.publish != nil:
 			s.publish(c, now)
 		default:
-			for ; s.next < len(c.requests) && !s.full() && s.failed == nil; s.next++ {
+			n := len(c.requests) // once the last one is answered the call is somebody else's
+			for ; s.next < n && !s.full() && s.failed == nil; s.next++ {
 				s.decide(c, s.next, now)
 			}
-			if s.next < len(c.requests) {
+			if s.next < n {
 				return
 			}
 		}
@@ -439,7 +440,7 @@ func (s *Shard) refuse(reason error) {
 			s.reply(c, 0, Answer{Err: reason})
 			continue
 		}
-		for ; s.next < len(c.requests); s.next++ {
+		for n := len(c.requests); s.next < n; s.next++ {
 			s.reply(c, s.next, Answer{Err: reason})
 		}
 		s.next = 0
