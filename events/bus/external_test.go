@@ -54,3 +54,35 @@ func TestConnectGivesUpWithoutShowingThePassword(t *testing.T) {
 	nc := must(bus.Connect(t.Context(), "nats://user:key-of-acme@"+host, nil))(t)
 	nc.Close()
 }
+
+func TestAddressesAreShownWithoutCredentials(t *testing.T) {
+	for url, want := range map[string]string{
+		"nats://me:secret-word@a:4222":                     "nats://a:4222",
+		"tls://me:secret@word@a:4222, nats://token@b:4222": "tls://a:4222,nats://b:4222",
+		"me:secret-word@a":                                 "nats://a",
+		"nats://a:4222":                                    "nats://a:4222",
+	} {
+		if got := bus.Redact(url); got != want {
+			t.Errorf("%s is shown as %s", url, got)
+		}
+	}
+	// What cannot be read is not tried for ever, nor shown.
+	for _, url := range []string{"nats://me:secret-word%zz@a:4222", "nats://me:secret-word@a:port"} {
+		if _, err := bus.Connect(t.Context(), url, nil); err == nil || strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestMayPublishAsksForTheLogin(t *testing.T) {
+	s := start(t, bus.Config{})
+	writer, service := must(s.ConnectWriter("writer"))(t), must(s.Connect("service"))(t)
+	defer writer.Close()
+	defer service.Close()
+	if may := must(bus.MayPublish(writer, "journal.probe"))(t); !may {
+		t.Error("the writer may not")
+	}
+	if may := must(bus.MayPublish(service, "journal.probe"))(t); may {
+		t.Error("a service may")
+	}
+}
