@@ -1,8 +1,11 @@
 package node_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"creditstream/services/node"
 )
 
 // The operator's requests.
@@ -111,6 +114,31 @@ func TestHealthAndDocuments(t *testing.T) {
 		method, path, _ := strings.Cut(row, "/")
 		if item, ok := paths["/"+path].(map[string]any); !ok || item[method] == nil {
 			t.Errorf("%s /%s is not described", method, path)
+		}
+	}
+}
+
+// The test clock moves forward only, also over a restart with the arguments of the first start.
+func TestTheTestClockOverARestart(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for round := range 2 {
+		n, err := node.Start(context.Background(), node.Config{Data: data, Listen: "127.0.0.1:0", Catalogs: "../../deploy/catalogs", Dev: true, TestClock: instant(t, "2026-01-15T12:00:00Z")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := site{http: n.HTTP(), tenant: "wanclouds"}
+		if round == 0 {
+			s.put(t, "accounts/a", `{"plan":"free"}`).is(t, 200)
+			s.spend(t, "a", "assistant_token", 1, "k").is(t, 200)
+			s.clock(t, "2026-02-15T12:00:00Z")
+		}
+		s.get(t, "/v1/admin/test-clock").is(t, 200).want(t, "now", "2026-02-15T12:00:00Z")
+		s.balance(t, "a").want(t, "cycle.from", "2026-02-15T12:00:00Z", "used", "0")
+		s.spend(t, "a", "assistant_token", 1, "k").is(t, 200).want(t, "remaining", "999999", "replayed", "true")
+		s.post(t, "accounts/a/check", `{"meter":"assistant_token","quantity":1}`).is(t, 200).want(t, "remaining", "1000000")
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

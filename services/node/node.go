@@ -45,7 +45,8 @@ type Config struct {
 	Dev bool
 	// AllowSandbox lets sandbox payments be settled by hand outside Dev, too.
 	AllowSandbox bool
-	// TestClock, when set, is where a clock starts that only moves when it is told to.
+	// TestClock, when set, is where a clock starts that only moves when it is told to; at the latest entry of
+	// the journals if that is later.
 	TestClock time.Time
 	// Views are folded beside accounts; nil means all of them.
 	Views []string

@@ -123,6 +123,12 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if err != nil {
 		return nil, err
 	}
+	// A node that is started again with the instant of its first start goes on where it was.
+	if clock, ok := n.clock.(*accounts.TestClock); ok && latest.After(clock.Now()) {
+		if err := clock.Set(latest); err != nil {
+			return nil, err
+		}
+	}
 	name, runner := j.Name(), n.views.runner
 	shard, err := accounts.Start(accounts.Config{
 		Tenant: name.Tenant, Number: name.Shard, Journal: j, View: view, Clock: n.clock, Logger: n.log,
