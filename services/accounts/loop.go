@@ -117,8 +117,10 @@ func (s *Shard) decideWaiting() {
 			s.publish(c, now)
 		default:
 			n := len(c.requests) // once the last one is answered the call is somebody else's
-			for ; s.next < n && !s.full() && s.failed == nil; s.next++ {
-				s.decide(c, s.next, now)
+			for s.next < n && !s.full() && s.failed == nil {
+				if s.decide(c, s.next, now) {
+					s.next++
+				}
 			}
 			if s.next < n {
 				return
@@ -133,24 +135,32 @@ func (s *Shard) decideWaiting() {
 	}
 }
 
-// decide carries out one request as far as the open commit.
-func (s *Shard) decide(c *call, index int, now time.Time) {
+// settleAtOnce is how many due facts are booked together.
+const settleAtOnce = 512
+
+// decide carries out one request as far as the open commit. It is not done, and has to be called again,
+// when so much was due for the account that only a part of that was booked.
+func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
+	done = true
 	defer s.contain(c, index)
 	r := &c.requests[index]
 	if r.Key != "" && s.known(c, index) {
-		return
+		return done
 	}
 	e, err := s.load(r.Account)
 	if err != nil {
 		s.fail(fmt.Errorf("load account %s: %w", r.Account, err))
 		s.reply(c, index, Answer{Err: s.failed})
-		return
+		return done
 	}
 	account := e.account
 	var dues []rules.Due
-	if due := account.NextDue(); !due.IsZero() && !now.Before(due) {
+	if overdue(account, now) {
 		account = account.Clone()
-		dues = rules.Settle(account, s.books, now)
+		dues = rules.SettleSome(account, s.books, now, settleAtOnce)
+		if overdue(account, now) && s.settle(r.Account, e, len(dues), now) {
+			return false
+		}
 	}
 	var facts []credit.Fact
 	var refusal error
@@ -158,68 +168,107 @@ func (s *Shard) decide(c *call, index int, now time.Time) {
 		if reverse, ok := r.Command.(*rules.ReverseUsage); ok {
 			if err := s.recallReversed(account, reverse); err != nil {
 				s.reply(c, index, Answer{Err: err})
-				return
+				return done
 			}
 		}
 		facts, refusal = r.Command.Decide(account, s.books, now)
 	}
 	if refusal != nil && len(facts) == 0 {
 		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
-		return
+		return done
 	}
-	s.record(c, index, e, account, dues, facts, refusal, now)
+	return s.record(c, index, e, account, dues, facts, refusal, now)
 }
 
-// record puts what was decided into the open commit and folds it.
-func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, dues []rules.Due, facts []credit.Fact, refusal error, now time.Time) {
-	r := &c.requests[index]
+func overdue(a *credit.Account, now time.Time) bool {
+	due := a.NextDue()
+	return !due.IsZero() && !now.Before(due)
+}
+
+// settle books what is due for an account by itself, the first limit facts of it or as many as fit, and
+// reports whether it booked any.
+func (s *Shard) settle(id string, e *cached, limit int, now time.Time) bool {
+	for ; limit > 0; limit /= 2 {
+		account := e.account.Clone()
+		if s.write(dueEntries(id, rules.SettleSome(account, s.books, now, limit), now), now) {
+			s.keep(e, account)
+			return true
+		}
+	}
+	return false
+}
+
+func dueEntries(id string, dues []rules.Due, now time.Time) []credit.Entry {
+	entries := make([]credit.Entry, 0, len(dues)+1)
+	for _, d := range dues {
+		entries = append(entries, credit.Entry{Account: id, Key: d.Key, Recorded: now, Facts: d.Facts})
+	}
+	return entries
+}
+
+// write encodes entries into the open commit: all of them, or none when they are too much.
+func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
 	o := s.open
 	undo, mark := *o, s.encoder.Mark()
-	written := 0
-	fits := true
-	add := func(entry credit.Entry) {
-		if !fits {
-			return
-		}
+	for _, entry := range entries {
 		for i := range entry.Facts {
 			entry.Facts[i].ID = s.ids.next(now)
 		}
 		o.entries = append(o.entries, entry)
 		var err error
 		o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1])
-		written += len(entry.Facts)
 		o.events += uint32(len(entry.Facts))
-		fits = err == nil && len(o.body)-len(undo.body) <= maxEntry
+		if err != nil || len(o.body)-len(undo.body) > maxEntry {
+			s.encoder.Rewind(mark)
+			*o = undo
+			return false
+		}
 	}
-	for _, d := range dues {
-		add(credit.Entry{Account: r.Account, Key: d.Key, Recorded: now, Facts: d.Facts})
+	return true
+}
+
+// keep makes account the state in memory: what was just written to the open commit is folded into it.
+func (s *Shard) keep(e *cached, account *credit.Account) {
+	e.account = account
+	if e.commit != s.open {
+		e.commit = s.open
+		s.open.touched = append(s.open.touched, e)
 	}
-	own := uint32(len(o.entries))
+}
+
+// record puts what was decided into the open commit and folds it. It is not done when what is due had to
+// be booked by itself first.
+func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, dues []rules.Due, facts []credit.Fact, refusal error, now time.Time) (done bool) {
+	r := &c.requests[index]
+	o := s.open
+	own := uint32(len(o.entries) + len(dues))
+	if len(dues)+len(facts) == 0 {
+		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
+		return true
+	}
+	var one [1]credit.Entry
+	entries := one[:0]
+	if len(dues) > 0 {
+		entries = dueEntries(r.Account, dues, now)
+	}
 	if len(facts) > 0 {
 		entry := credit.Entry{Account: r.Account, Actor: r.Actor, Recorded: now, Facts: facts}
 		if refusal == nil {
 			entry.Key, entry.Hash, entry.Source = r.Key, r.Hash, r.Source
 		}
-		add(entry)
+		entries = append(entries, entry)
 	}
-	if !fits {
-		s.encoder.Rewind(mark)
-		*o = undo
+	if !s.write(entries, now) {
+		if s.settle(r.Account, e, len(dues), now) {
+			return false
+		}
 		s.answerAfter(e.commit, c, index, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("this would write an entry of more than %d KiB; ask for less at once", maxEntry>>10)}})
-		return
-	}
-	if written == 0 {
-		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
-		return
+		return true
 	}
 	for i := range facts {
 		account.Evolve(facts[i].Event, facts[i].At)
 	}
-	e.account = account
-	if e.commit != o {
-		e.commit = o
-		o.touched = append(o.touched, e)
-	}
+	s.keep(e, account)
 	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: own}, Facts: facts, Err: refusal}
 	if refusal != nil {
 		answer.Facts = nil
@@ -230,6 +279,7 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		s.flights[k] = flight{commit: o, hash: r.Hash, answer: answer}
 	}
 	o.tickets = append(o.tickets, ticket{c, index, answer})
+	return true
 }
 
 // known answers a request whose key was used before, and reports whether it was.
@@ -425,7 +475,7 @@ func (s *Shard) fail(reason error) {
 	for _, o := range append(s.sent, s.open) {
 		s.answerAll(o, s.failed)
 	}
-	s.sent = nil
+	s.sent, s.open = nil, newCommit(nil) // a full one would let the loop sleep while calls wait
 	s.cache.clear()
 	clear(s.flights)
 	s.state.Store(&s.failed)

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"time"
 
 	"creditstream/events/credit"
@@ -12,8 +13,13 @@ import (
 // decision and every read begins with it, so no timer decides anything. Settling now or in steps gives
 // the same facts.
 func Settle(a *credit.Account, b *Book, now time.Time) []Due {
+	return SettleSome(a, b, now, math.MaxInt)
+}
+
+// SettleSome is Settle that ends after limit facts: what is due after it comes with the next call.
+func SettleSome(a *credit.Account, b *Book, now time.Time, limit int) []Due {
 	var all []Due
-	for {
+	for len(all) < limit {
 		due := a.NextDue()
 		if due.IsZero() || due.After(now) {
 			return all
@@ -24,19 +30,26 @@ func Settle(a *credit.Account, b *Book, now time.Time) []Due {
 			}))
 			continue
 		}
-		all = settleAt(a, b, due, all)
+		all = settleAt(a, b, due, all, limit)
 	}
+	return all
 }
 
-// settleAt books what is due at one instant.
-func settleAt(a *credit.Account, b *Book, at time.Time, all []Due) []Due {
+// settleAt books what is due at one instant, until all are limit.
+func settleAt(a *credit.Account, b *Book, at time.Time, all []Due, limit int) []Due {
 	boundary := !a.Cycle().To.After(at)
 	if !boundary {
 		for _, l := range endingAt(a, at) {
+			if len(all) >= limit {
+				return all
+			}
 			all = append(all, book(a, at, "expiry/"+l.ID, &credit.CreditExpired{Ended: ended(l, l.Remaining, nil)}))
 		}
 	}
 	for _, h := range lapsingAt(a, at) {
+		if len(all) >= limit {
+			return all
+		}
 		e := &credit.HoldLapsed{Hold: h.ID}
 		e.Released, e.Lapsed = giveBack(a, h.Draws, nil, at)
 		due := book(a, at, "lapse/"+h.ID, e)
@@ -46,11 +59,14 @@ func settleAt(a *credit.Account, b *Book, at time.Time, all []Due) []Due {
 		all = append(all, due)
 	}
 	for _, p := range append([]*credit.Purchase(nil), a.Awaiting()...) {
+		if len(all) >= limit {
+			return all
+		}
 		if !p.PaysUntil.IsZero() && !p.PaysUntil.After(at) {
 			all = append(all, book(a, at, "unpaid-purchase/"+p.ID, &credit.PurchaseExpired{Purchase: p.ID}))
 		}
 	}
-	if boundary {
+	if boundary && len(all) < limit {
 		e := renewal(a, b)
 		due := book(a, at, cycleKey(e.Cycle.Number), e)
 		due.Facts = append(due.Facts, repay(a, b.At(at), at)...)
