@@ -73,8 +73,9 @@ type Intake struct {
 
 	// These belong to the goroutine of run.
 	parked    map[string][]uint64 // by tenant: the messages that could not be recorded yet, ascending
-	processed uint64              // up to here everything is recorded, refused or parked
-	purged    uint64              // up to here everything is deleted
+	processed map[string]uint64   // by tenant: up to here everything is recorded, refused or parked; without those that are deleted up to there
+	latest    uint64              // of all in processed, ever
+	purged    map[string]uint64   // by tenant with something parked: up to here everything is deleted
 }
 
 // Start opens the streams, making them when they are not there, and reads. Tenants must be open by then:
@@ -89,7 +90,7 @@ func Start(ctx context.Context, cfg Config) (*Intake, error) {
 	}
 	in := &Intake{
 		cfg: cfg, log: cfg.Logger, arrived: make(chan jetstream.Msg, maxTogether),
-		done: make(chan struct{}), parked: make(map[string][]uint64),
+		done: make(chan struct{}), parked: make(map[string][]uint64), processed: make(map[string]uint64), purged: make(map[string]uint64),
 	}
 	if err := in.open(ctx); err != nil {
 		return nil, fmt.Errorf("start the intake: %w", err)
@@ -237,16 +238,39 @@ func tenantOf(subject string) string {
 // purge deletes what is recorded or refused. A fault is tried again at the next tick: until then the
 // messages are only kept longer.
 func (in *Intake) purge(ctx context.Context) {
-	through := in.processed
-	for _, sequences := range in.parked {
-		through = min(through, sequences[0]-1)
-	}
-	if through <= in.purged {
+	if len(in.processed) == 0 {
 		return
 	}
-	if err := in.waiting.Purge(ctx, jetstream.WithPurgeSequence(through+1)); err != nil {
+	if len(in.parked) == 0 {
+		if in.delete(ctx, in.latest) {
+			clear(in.processed)
+			clear(in.purged)
+		}
+		return
+	}
+	// What one tenant has parked must not keep what is recorded of the others: it would take their room.
+	for tenant, through := range in.processed {
+		if sequences := in.parked[tenant]; len(sequences) > 0 {
+			through = sequences[0] - 1
+		}
+		if through > in.purged[tenant] {
+			if !in.delete(ctx, through, jetstream.WithPurgeSubject(Subject(tenant))) {
+				return
+			}
+			in.purged[tenant] = through
+		}
+		if len(in.parked[tenant]) == 0 {
+			delete(in.processed, tenant)
+			delete(in.purged, tenant)
+		}
+	}
+}
+
+// delete deletes messages up to and with one.
+func (in *Intake) delete(ctx context.Context, through uint64, of ...jetstream.StreamPurgeOpt) bool {
+	err := in.waiting.Purge(ctx, append(of, jetstream.WithPurgeSequence(through+1))...)
+	if err != nil {
 		in.log.Warn("recorded usage could not be deleted from the intake", "error", err)
-		return
 	}
-	in.purged = through
+	return err == nil
 }

@@ -248,6 +248,33 @@ func TestParkedUsageGoesOn(t *testing.T) {
 	}
 }
 
+// What one tenant has parked keeps nothing of the others: their recorded usage would take up their room.
+func TestParkedUsageKeepsNothingOfOthers(t *testing.T) {
+	w := newWall(t)
+	w.in.Stop()
+	w.in = trial.Must(intake.Start(t.Context(), intake.Config{NATS: w.NATS, Accounts: w.Accounts, Decode: api.DecodeIntake, MaxRefused: 1}))(t)
+	for i := range 3 {
+		w.publish(w.client("shop"), "shop", event(fmt.Sprint("bad", i), "nobody", "sticker", 1))
+		w.publish(w.client("other"), "other", event(fmt.Sprint("good", i), "a", "sticker", 1))
+	}
+	stream := trial.Must(trial.Must(jetstream.New(w.NATS))(t).Stream(t.Context(), intake.StreamName))(t)
+	left := func() map[string]uint64 {
+		return trial.Must(stream.Info(t.Context(), jetstream.WithSubjectFilter("intake.*.usage")))(t).State.Subjects
+	}
+	trial.Eventually(t, "what is recorded is deleted", func() bool { return left()[intake.Subject("other")] == 0 })
+	trial.Eventually(t, "what is refused is deleted", func() bool { return left()[intake.Subject("shop")] == 2 })
+	if left := w.Remaining(w.Find("other"), "a"); left != "97" {
+		t.Errorf("the other tenant's account has %s", left)
+	}
+	for range 3 {
+		trial.Eventually(t, "one is listed", func() bool { return len(w.refused("shop")) == 1 })
+		if err := w.in.Drop(t.Context(), "shop", w.refused("shop")[0].ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.empty()
+}
+
 func TestATenantPublishesIntoItsOwnIntakeOnly(t *testing.T) {
 	w := newWall(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -257,5 +284,17 @@ func TestATenantPublishesIntoItsOwnIntakeOnly(t *testing.T) {
 	}
 	if left := w.Remaining(w.Find("other"), "a"); left != "100" {
 		t.Errorf("the other tenant's account has %s", left)
+	}
+}
+
+// Whatever was sent can be listed as refused: what cannot would keep its tenant's usage waiting for ever.
+func TestLargeUsageIsRefused(t *testing.T) {
+	w := newWall(t)
+	js := w.client("shop")
+	w.publish(js, "shop", event("large", "a", strings.Repeat("<", 3<<20), 1))
+	w.publish(js, "shop", event("good", "a", "sticker", 1))
+	trial.Eventually(t, "usage behind it is recorded", func() bool { return w.Remaining(w.tenant, "a") == "99" })
+	if list := w.refused("shop"); len(list) != 1 || !strings.Contains(string(list[0].Event), `"large"`) {
+		t.Errorf("%d are refused", len(list))
 	}
 }

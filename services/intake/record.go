@@ -25,7 +25,8 @@ func (in *Intake) record(ctx context.Context, batch []message) {
 	byTenant := make(map[string][]message)
 	for _, m := range batch {
 		byTenant[m.tenant] = append(byTenant[m.tenant], m)
-		in.processed = max(in.processed, m.sequence)
+		in.processed[m.tenant] = max(in.processed[m.tenant], m.sequence)
+		in.latest = max(in.latest, m.sequence)
 	}
 	left := make(map[string][]message)
 	var mu sync.Mutex
@@ -145,6 +146,9 @@ func (in *Intake) refuseAll(ctx context.Context, messages []message, refusal *ru
 // retry tries what is parked, of each tenant its oldest.
 func (in *Intake) retry(ctx context.Context) {
 	for tenant, sequences := range in.parked {
+		if ctx.Err() != nil {
+			return // the next start finds them in the stream
+		}
 		var messages []message
 		for size, i := 0, 0; i < min(len(sequences), maxTogether) && size < maxSize; i++ {
 			m, err := in.waiting.GetMsg(ctx, sequences[i])
