@@ -22,7 +22,7 @@ type Account struct {
 	method        PaymentMethod
 	metadata      Metadata
 	pools         []*Pool // by name
-	lots          map[string]*Lot
+	lots          []*Lot  // by ordinal
 	holds         map[string]*Hold
 	purchases     map[string]*Purchase
 	awaiting      []*Purchase // those that can still expire unpaid
@@ -166,16 +166,29 @@ func (a *Account) Pool(name string) *Pool {
 }
 
 // Lot returns a lot that can still matter (alive, or ended within the late window), or nil.
-func (a *Account) Lot(id string) *Lot { return a.lots[id] }
+func (a *Account) Lot(id string) *Lot {
+	n, ok := ordinal(id, 'l')
+	if !ok {
+		return nil
+	}
+	from, to := 0, len(a.lots)
+	for from < to {
+		middle := int(uint(from+to) >> 1)
+		if a.lots[middle].Ordinal < n {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	if from < len(a.lots) && a.lots[from].Ordinal == n {
+		return a.lots[from]
+	}
+	return nil
+}
 
 // Lots returns all lots that can still matter, in the order of their grants.
 func (a *Account) Lots() []*Lot {
-	lots := make([]*Lot, 0, len(a.lots))
-	for _, l := range a.lots {
-		lots = append(lots, l)
-	}
-	sort.Slice(lots, func(i, j int) bool { return lots[i].Ordinal < lots[j].Ordinal })
-	return lots
+	return append(make([]*Lot, 0, len(a.lots)), a.lots...)
 }
 
 // LastEnd is the latest end among the lots that are booked as ended and not forgotten yet: a use at or
@@ -326,10 +339,10 @@ func (a *Account) nextDue() time.Time {
 func (a *Account) Clone() *Account {
 	b := *a
 	b.changed = changes{head: a.changed.head, dropped: append([]dropped(nil), a.changed.dropped...), reversed: append([]string(nil), a.changed.reversed...)}
-	b.lots = make(map[string]*Lot, len(a.lots))
-	for id, l := range a.lots {
+	b.lots = make([]*Lot, len(a.lots))
+	for i, l := range a.lots {
 		c := *l
-		b.lots[id] = &c
+		b.lots[i] = &c
 		if c.dirty {
 			b.changed.lots = append(b.changed.lots, &c)
 		}
@@ -339,7 +352,7 @@ func (a *Account) Clone() *Account {
 		c := *p
 		c.live = make([]*Lot, len(p.live))
 		for j, l := range p.live {
-			c.live[j] = b.lots[l.ID]
+			c.live[j] = b.Lot(l.ID)
 		}
 		b.pools[i] = &c
 	}
@@ -377,9 +390,20 @@ func (a *Account) Clone() *Account {
 }
 
 func known(id string, letter byte, count uint64) bool {
-	if len(id) < 2 || id[0] != letter || id[1] == '0' {
-		return false
+	n, ok := ordinal(id, letter)
+	return ok && n <= count
+}
+
+// ordinal reads a name such as "l12": a letter and a number from 1.
+func ordinal(id string, letter byte) (n uint64, ok bool) {
+	if len(id) < 2 || len(id) > 20 || id[0] != letter || id[1] == '0' {
+		return 0, false
 	}
-	n, err := strconv.ParseUint(id[1:], 10, 64)
-	return err == nil && n >= 1 && n <= count
+	for _, c := range []byte(id[1:]) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, true
 }

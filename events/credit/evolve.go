@@ -199,14 +199,17 @@ func (a *Account) startCycle(c Cycle, forget time.Time) {
 		return
 	}
 	a.lastEnd = time.Time{}
-	for id, l := range a.lots {
+	kept := a.lots[:0]
+	for _, l := range a.lots {
 		if l.Remaining == 0 && l.Held == 0 && !l.Ends.IsZero() && !l.Ends.After(forget) {
-			delete(a.lots, id)
-			a.drop(PartLot, id)
-		} else {
-			a.noteEnd(l)
+			a.drop(PartLot, l.ID)
+			continue
 		}
+		kept = append(kept, l)
+		a.noteEnd(l)
 	}
+	clear(a.lots[len(kept):])
+	a.lots = kept
 }
 
 func (a *Account) placeHold(e *HoldPlaced, at time.Time) {
@@ -312,7 +315,7 @@ func (a *Account) reverse(e *UsageReversed) {
 	}
 	for _, d := range e.Lapsed {
 		a.comeBackEnded(d)
-		if l := a.lots[d.Lot]; l != nil {
+		if l := a.Lot(d.Lot); l != nil {
 			l.Breakage += d.Amount
 			a.touchLot(l)
 		}
@@ -335,7 +338,7 @@ func (a *Account) reverse(e *UsageReversed) {
 // comeBackEnded books what came back to a lot that has ended: used or returned, and expired.
 func (a *Account) comeBackEnded(d Draw) {
 	p := a.Pool(d.Pool)
-	l := a.lots[d.Lot]
+	l := a.Lot(d.Lot)
 	switch {
 	case p == nil:
 	case d.Cycle == a.cycle.Number:
@@ -383,7 +386,7 @@ func (a *Account) noteEnd(l *Lot) {
 }
 
 func (a *Account) revoke(lot string, amount Amount, at time.Time) {
-	if l := a.lots[lot]; amount == 0 && (l == nil || l.Ended) {
+	if l := a.Lot(lot); amount == 0 && (l == nil || l.Ended) {
 		// A refund of a lot that ended, perhaps so long ago that it was forgotten, takes nothing back.
 		return
 	}
@@ -408,13 +411,10 @@ func (a *Account) addLot(g Grant) {
 func (a *Account) birth(g Grant) *Pool {
 	a.lotCount++
 	l := &Lot{ID: g.Lot, Ordinal: a.lotCount, Pool: g.Pool, Unit: g.Unit, Kind: g.Kind, Paid: g.Paid, Granted: g.Amount, Starts: g.Starts, Ends: g.Ends, Warns: g.Warns, Price: g.Price, Cycles: g.Cycles}
-	if a.lots == nil {
-		a.lots = make(map[string]*Lot)
+	if n, ok := ordinal(l.ID, 'l'); !ok || n != l.Ordinal {
+		panic(fmt.Sprintf("credit: account %s granted lot %q as its number %d", a.id, l.ID, l.Ordinal))
 	}
-	if a.lots[l.ID] != nil {
-		panic("credit: account " + a.id + " granted lot " + l.ID + " twice")
-	}
-	a.lots[l.ID] = l
+	a.lots = append(a.lots, l)
 	p := a.ensurePool(g.Pool, g.Unit)
 	a.refill(l, p, g.Amount)
 	a.due = time.Time{}
@@ -556,7 +556,7 @@ func (a *Account) mustPool(name string) *Pool {
 }
 
 func (a *Account) mustLot(id string) *Lot {
-	if l := a.lots[id]; l != nil {
+	if l := a.Lot(id); l != nil {
 		return l
 	}
 	panic("credit: account " + a.id + " has no lot " + id)

@@ -1,6 +1,7 @@
 package credit
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -82,7 +83,7 @@ func (a *Account) Drain(buf []byte, put func(part Part, id string, value []byte)
 	put(PartHead, "", buf)
 	for _, l := range a.changed.lots {
 		l.dirty = false
-		if a.lots[l.ID] == l {
+		if a.Lot(l.ID) == l {
 			buf = l.append(buf[:0])
 			put(PartLot, l.ID, buf)
 		}
@@ -132,10 +133,7 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 		a.decodeHead(d)
 	case PartLot:
 		l := decodeLot(d, id)
-		if a.lots == nil {
-			a.lots = make(map[string]*Lot)
-		}
-		a.lots[id] = l
+		a.lots = append(a.lots, l)
 	case PartHold:
 		h := decodeHold(d, id)
 		if a.holds == nil {
@@ -159,7 +157,8 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 
 // Restored completes an account after its last Restore and checks that its lots add up to its terms.
 func (a *Account) Restored() error {
-	for _, l := range a.Lots() {
+	slices.SortFunc(a.lots, func(x, y *Lot) int { return cmp.Compare(x.Ordinal, y.Ordinal) })
+	for _, l := range a.lots {
 		a.noteEnd(l)
 		if l.Remaining == 0 {
 			continue
