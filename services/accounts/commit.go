@@ -45,18 +45,13 @@ type call struct {
 	pause    func() error // instead of requests: something to do between two commits
 	sweep    bool         // requests that only settle; they come after everything else
 	waiting  atomic.Int32
+	given    atomic.Bool // the answers to the caller, or the caller up: whichever came first
 	done     chan struct{}
 	one      [1]Request
 	oneReply [1]Answer
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
-
-func (c *call) answered() {
-	if c.waiting.Add(-1) == 0 {
-		c.done <- struct{}{}
-	}
-}
 
 // ticket is one answer that waits for a commit.
 type ticket struct {

@@ -112,7 +112,7 @@ func (s *Shard) decideWaiting() {
 		case c.pause != nil:
 			c.answers[0].Err = c.pause()
 			s.cache.clear()
-			c.answered()
+			s.answered(c)
 		case c.publish != nil:
 			s.publish(c, now)
 		default:
@@ -347,7 +347,7 @@ func (s *Shard) answerAfter(on *commit, c *call, index int, answer Answer) {
 
 func (s *Shard) reply(c *call, index int, answer Answer) {
 	c.answers[index] = answer
-	c.answered()
+	s.answered(c)
 }
 
 // publish puts a catalog in force.

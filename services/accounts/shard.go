@@ -192,6 +192,7 @@ func (s *Shard) submit(ctx context.Context, c *call) error {
 		return fmt.Errorf("%w: %d requests are waiting already; slow down", ErrUnavailable, s.waiting)
 	}
 	s.waiting += n
+	c.given.Store(false)
 	if c.sweep {
 		s.low = append(s.low, c)
 	} else {
@@ -202,16 +203,35 @@ func (s *Shard) submit(ctx context.Context, c *call) error {
 	if first {
 		s.nudge()
 	}
-	defer func() {
-		s.mu.Lock()
-		s.waiting -= n
-		s.mu.Unlock()
-	}()
 	select {
 	case <-c.done:
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: gave up waiting: %w", ErrUnavailable, context.Cause(ctx))
+		if c.given.CompareAndSwap(false, true) {
+			// It waits without us, and counts until the loop is through with it.
+			return fmt.Errorf("%w: gave up waiting: %w", ErrUnavailable, context.Cause(ctx))
+		}
+		<-c.done // the answer came just now
+	}
+	s.leave(n)
+	return nil
+}
+
+// leave counts off requests that were answered.
+func (s *Shard) leave(n int) {
+	s.mu.Lock()
+	s.waiting -= n
+	s.mu.Unlock()
+}
+
+// answered notes one answer; the last one goes to whoever waits, if he still does.
+func (s *Shard) answered(c *call) {
+	if c.waiting.Add(-1) != 0 {
+		return
+	}
+	if c.given.CompareAndSwap(false, true) {
+		c.done <- struct{}{}
+	} else {
+		s.leave(max(len(c.requests), 1))
 	}
 }
 
