@@ -253,7 +253,7 @@ func (s *Shard) Do(ctx context.Context, r Request) Answer {
 }
 
 // DoAll carries out many requests in order, each for itself: one that is refused does not stop the
-// others.
+// others. Once ctx has ended, the requests must not be changed: they may be decided later.
 func (s *Shard) DoAll(ctx context.Context, requests []Request) []Answer {
 	if len(requests) == 0 {
 		return nil

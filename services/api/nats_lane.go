@@ -131,6 +131,9 @@ func (w *laneWork) decode(l *lane, m *nats.Msg) {
 // carryOut decides all usage of the batch together and answers each message.
 func (w *laneWork) carryOut(ctx context.Context, l *lane, started time.Time) {
 	answers := l.tenant.DoAll(ctx, w.requests)
+	if ctx.Err() != nil {
+		w.requests = nil // they may wait in the shard still
+	}
 	all := make([]accounts.Answer, len(w.events))
 	for i := range w.events {
 		if fault := w.events[i].Fault; fault != nil {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -229,4 +230,32 @@ func flood(b *testing.B, nc *nats.Conn, last *atomic.Int64, requests, window, ac
 	for range window {
 		<-free
 	}
+}
+
+// What gave up waiting is still decided, as it was asked for.
+func TestUsageThatGaveUpIsDecidedAsItWasSent(t *testing.T) {
+	s := newShop(t)
+	tenant := s.Tenant("shop", "tecpet")
+	s.Do(tenant, "a", &rules.ImportAccount{
+		PutAccount: rules.PutAccount{Plan: rules.Set("base")}, Lots: []rules.OpeningLot{{Pool: "purchased", Credits: 100_000_000}},
+	})
+	door := trial.Must(api.New(api.Config{Accounts: s.Accounts, Dev: true, AnswerWithin: 50 * time.Millisecond}).ServeNATS(s.NATS))(t)
+	held, release := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = tenant.Shards()[0].Between(context.Background(), func() error {
+			close(held)
+			<-release
+			return nil
+		})
+	}()
+	<-held
+	answer, header := ask(t, s.client("shop"), "credits.shop.usage", use("e1", 2))
+	if header.Get("Nats-Service-Error") != "unavailable" {
+		t.Errorf("answered %v", answer)
+	}
+	if err := door.Close(); err != nil { // the batch is through
+		t.Error(err)
+	}
+	close(release)
+	trial.Eventually(t, "the usage is recorded", func() bool { return s.Remaining(tenant, "a") == "98" })
 }
