@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,7 @@ type Node struct {
 	adding   sync.Mutex
 	mu       sync.Mutex
 	journals map[journal.Name]*journal.Journal
+	shards   map[journal.Name]*accounts.Shard
 }
 
 // Start opens everything under cfg.Data and returns when the node serves.
@@ -93,7 +95,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, journals: make(map[journal.Name]*journal.Journal), serving: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger, journals: make(map[journal.Name]*journal.Journal), shards: make(map[journal.Name]*accounts.Shard), serving: make(chan struct{})}
 	n.logins.changed = make(chan struct{}, 1)
 	n.clock = accounts.NewSystemClock()
 	if !cfg.TestClock.IsZero() {
@@ -223,15 +225,8 @@ func (n *Node) close() error {
 	var faults []error
 	faults = append(faults, n.doors.close())
 	n.logins.close()
-	if n.accounts != nil {
-		n.accounts.Stop()
-	}
-	faults = append(faults, n.views.close())
-	n.mu.Lock()
-	for _, j := range n.journals {
-		faults = append(faults, j.Close())
-	}
-	n.mu.Unlock()
+	n.stopShards(drainWithin)
+	faults = append(faults, n.views.close(), n.closeJournals())
 	if n.credentials != nil {
 		n.credentials.Close()
 	}
@@ -245,6 +240,36 @@ func (n *Node) close() error {
 	}
 	if n.unlock != nil {
 		faults = append(faults, n.unlock())
+	}
+	return errors.Join(faults...)
+}
+
+// stopShards lets what is under way be answered. Where the journal does not acknowledge, it is closed after
+// a while: the outcome stays unknown until the next start.
+func (n *Node) stopShards(within time.Duration) {
+	n.mu.Lock()
+	shards := slices.Collect(maps.Values(n.shards))
+	n.mu.Unlock()
+	var stopping sync.WaitGroup
+	for _, s := range shards {
+		stopping.Go(s.Stop)
+	}
+	late := time.AfterFunc(within, func() {
+		n.log.Warn("journals do not acknowledge what is under way; they are closed", "after", within)
+		if err := n.closeJournals(); err != nil {
+			n.log.Warn("close the journals", "error", err)
+		}
+	})
+	defer late.Stop()
+	stopping.Wait()
+}
+
+func (n *Node) closeJournals() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var faults []error
+	for _, j := range n.journals {
+		faults = append(faults, j.Close())
 	}
 	return errors.Join(faults...)
 }

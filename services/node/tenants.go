@@ -61,47 +61,59 @@ func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
 			return err
 		}
 	}
-	if shards == 0 {
-		shards = n.cfg.Shards
-	}
-	first, err := n.openJournal(ctx, journal.Name{Tenant: name}, shards)
-	if err != nil {
-		return err
-	}
-	running := make([]*accounts.Shard, first.Shards())
-	for i := range running {
-		j := first
-		if i > 0 {
-			if j, err = n.openJournal(ctx, journal.Name{Tenant: name, Shard: i}, first.Shards()); err != nil {
-				return err
-			}
-		}
-		if running[i], err = n.startShard(ctx, j); err != nil {
+	var running []*accounts.Shard
+	for i := 0; i == 0 || i < shards; i++ {
+		s, of, err := n.openShard(ctx, journal.Name{Tenant: name, Shard: i}, shards)
+		if err != nil {
 			return err
 		}
+		running, shards = append(running, s), of
 	}
 	if n.doors.intake != nil { // else openDoors opens the feeds of all
 		if err := n.openFeeds(ctx, name, len(running)); err != nil {
 			return err
 		}
 	}
-	_, err = n.accounts.Add(name, running)
+	_, err := n.accounts.Add(name, running)
 	return err
 }
 
+// openShard opens or creates one journal of a tenant and runs it, and says how many the tenant has. One that
+// runs already, since the tenant's making was broken off, goes on running.
+func (n *Node) openShard(ctx context.Context, name journal.Name, shards int) (s *accounts.Shard, of int, err error) {
+	n.mu.Lock()
+	j, s := n.journals[name], n.shards[name]
+	n.mu.Unlock()
+	if s != nil {
+		if shards != 0 && shards != j.Shards() {
+			return nil, 0, fmt.Errorf("journal %s was created as one of %d shards, not %d: the count is fixed", name, j.Shards(), shards)
+		}
+		return s, j.Shards(), nil
+	}
+	if j, err = n.openJournal(ctx, name, shards); err != nil {
+		return nil, 0, err
+	}
+	if s, err = n.startShard(ctx, j); err != nil {
+		return nil, 0, errors.Join(err, j.Close())
+	}
+	n.mu.Lock()
+	n.journals[name], n.shards[name] = j, s
+	n.mu.Unlock()
+	return s, j.Shards(), nil
+}
+
+// openJournal opens a journal that is there with as many shards as it has, or creates it with shards (0: the
+// configured number).
 func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (*journal.Journal, error) {
 	cfg := journal.Config{
-		Name: name, Create: true, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log,
+		Name: name, Create: shards != 0, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log,
 		Anchor: filepath.Join(n.cfg.Data, "anchors", fmt.Sprintf("%s_%d.json", name.Tenant, name.Shard)),
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
-	if err != nil {
-		return nil, err
+	if shards == 0 && errors.Is(err, journal.ErrNotFound) {
+		return n.openJournal(ctx, name, n.cfg.Shards)
 	}
-	n.mu.Lock()
-	n.journals[name] = j
-	n.mu.Unlock()
-	return j, nil
+	return j, err
 }
 
 func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Shard, error) {
@@ -140,7 +152,11 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if err != nil {
 		return nil, err
 	}
-	return shard, runner.Add(j, shard)
+	if err := runner.Add(j, shard); err != nil {
+		shard.Stop()
+		return nil, err
+	}
+	return shard, nil
 }
 
 // booksOf reads the tenant's catalogs back from the view.
