@@ -186,8 +186,9 @@ func knownAt(t *accounts.Tenant, account, text string) (statement.Known, error) 
 	if text == "" {
 		return statement.Known{}, nil
 	}
-	if p, err := accounts.ParsePosition(text); err == nil {
-		if p.Shard != headOf(t, account).Shard {
+	if seen, _, ok := parsePlaces(text, len(t.Shards())); ok {
+		p := seen[headOf(t, account).Shard]
+		if p.Sequence == 0 {
 			return statement.Known{}, invalid("known_at", "this position belongs to another journal than the account")
 		}
 		return statement.Known{Position: projections.Position{Sequence: p.Sequence, Offset: p.Offset}}, nil
@@ -303,17 +304,23 @@ func (c *call) waitForMinPosition() error {
 	if s == "" {
 		return nil
 	}
-	p, err := accounts.ParsePosition(s)
-	if err != nil {
-		return invalid("min_position", err.Error())
+	return waitForPosition(c.ctx, c.tenant, s)
+}
+
+func waitForPosition(ctx context.Context, t *accounts.Tenant, position string) error {
+	shards := t.Shards()
+	seen, _, ok := parsePlaces(position, len(shards))
+	if !ok {
+		return invalid("min_position", fmt.Sprintf("%.80q is not a position that this tenant gave out", position))
 	}
-	shards := c.tenant.Shards()
-	if p.Shard >= len(shards) {
-		return invalid("min_position", "this tenant gave out no such position")
-	}
-	ctx, cancel := context.WithTimeout(c.ctx, minPositionWait)
+	ctx, cancel := context.WithTimeout(ctx, minPositionWait)
 	defer cancel()
-	return waitForHead(ctx, shards[p.Shard], p.Sequence)
+	for shard, at := range seen {
+		if err := waitForHead(ctx, shards[shard], at.Sequence); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // waitForHead waits until a shard shows a commit. What this server acknowledged it shows already; a

@@ -183,7 +183,7 @@ func (l *lane) balance(ctx context.Context, sent object) ([]byte, error) {
 		return nil, err
 	}
 	if position != "" {
-		if err := l.waitFor(ctx, position); err != nil {
+		if err := waitForPosition(ctx, l.tenant, position); err != nil {
 			return nil, err
 		}
 	}
@@ -201,20 +201,6 @@ func (l *lane) balance(ctx context.Context, sent object) ([]byte, error) {
 		return nil, err
 	}
 	return encoded(b), nil
-}
-
-// waitFor waits, like min_position over HTTP. Only the tenant's own requests wait with it.
-func (l *lane) waitFor(ctx context.Context, position string) error {
-	p, err := accounts.ParsePosition(position)
-	if err != nil {
-		return invalid("min_position", err.Error())
-	}
-	if p.Shard >= len(l.tenant.Shards()) {
-		return invalid("min_position", "this tenant gave out no such position")
-	}
-	ctx, cancel := context.WithTimeout(ctx, minPositionWait)
-	defer cancel()
-	return waitForHead(ctx, l.tenant.Shards()[p.Shard], p.Sequence)
 }
 
 // encoded is an answer as text.

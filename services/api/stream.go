@@ -29,7 +29,8 @@ func streamRoutes() []route {
 		summary: "The journal, as newline-delimited CloudEvents",
 		detail: "In the order of the journal, as it stands there, with the extension attribute `position`. With `Accept: text/event-stream` as " +
 			"server-sent events, whose id is the position; Last-Event-ID goes on behind it. A tenant of several shards has as many journals: they " +
-			"come one after the other, or, with `follow`, as they grow; a position belongs to one of them.",
+			"come one after the other, or, with `follow`, as they grow. The position of an event then says how far all of them were read; from one " +
+			"that came with another answer, one of them is read on and the others from their beginning.",
 		query: []param{
 			{"from_position", "string", "From this entry on, itself included."},
 			{"account", "string", "Only events of this account."},
@@ -43,7 +44,7 @@ func streamRoutes() []route {
 
 // eventFilter is what a reader wants of a journal.
 type eventFilter struct {
-	from    accounts.Position
+	from    places
 	account value // as a JSON string, nil for all
 	kind    string
 	follow  bool
@@ -55,7 +56,7 @@ func readEvents(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	w := &eventWriter{w: c.w, control: http.NewResponseController(c.w), filter: filter}
+	w := &eventWriter{w: c.w, control: http.NewResponseController(c.w), filter: filter, at: filter.from.readers(shards)}
 	w.start()
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
@@ -105,18 +106,8 @@ func (c *call) eventFilter() (f eventFilter, shards []int, err error) {
 		f.account = value(appendJSONText(nil, account))
 		only = headOf(c.tenant, account).Shard
 	}
-	if position := q.Get("from_position"); position != "" {
-		if f.from, err = accounts.ParsePosition(position); err != nil || f.from.Shard >= all {
-			return f, nil, invalid("from_position", "this is not a position that this tenant gave out")
-		}
-		only = f.from.Shard
-	}
-	if last := c.r.Header.Get("Last-Event-ID"); last != "" {
-		if f.from, err = accounts.ParsePosition(last); err != nil || f.from.Shard >= all {
-			return f, nil, invalid("Last-Event-ID", "this is not a position that this tenant gave out")
-		}
-		f.from.Offset++
-		only = f.from.Shard
+	if f.from, err = c.startingPlaces(all); err != nil {
+		return f, nil, err
 	}
 	if only >= 0 {
 		return f, []int{only}, nil
@@ -127,10 +118,28 @@ func (c *call) eventFilter() (f eventFilter, shards []int, err error) {
 	return f, shards, nil
 }
 
+// startingPlaces reads from_position, which is included, or Last-Event-ID, which is not.
+func (c *call) startingPlaces(shards int) (places, error) {
+	from, ok := make(places, shards), true
+	if position := c.r.URL.Query().Get("from_position"); position != "" {
+		if from, _, ok = parsePlaces(position, shards); !ok {
+			return nil, invalid("from_position", "this is not a position that this tenant gave out")
+		}
+	}
+	if last := c.r.Header.Get("Last-Event-ID"); last != "" {
+		var seen int
+		if from, seen, ok = parsePlaces(last, shards); !ok {
+			return nil, invalid("Last-Event-ID", "this is not a position that this tenant gave out")
+		}
+		from[seen].Offset++
+	}
+	return from, nil
+}
+
 // replay writes a journal up to what is acknowledged now.
 func (c *call) replay(ctx context.Context, w *eventWriter, shard int) error {
 	head := c.tenant.Shards()[shard].Head()
-	from := max(w.filter.from.Sequence, 1)
+	from := max(w.filter.from[shard].Sequence, 1)
 	if from > head {
 		return nil
 	}
@@ -159,7 +168,7 @@ type delivery struct {
 func (c *call) follow(ctx context.Context, w *eventWriter, shards []int) error {
 	commits := make(chan delivery)
 	for _, shard := range shards {
-		go c.feed(ctx, shard, max(w.filter.from.Sequence, 1), commits)
+		go c.feed(ctx, shard, max(w.filter.from[shard].Sequence, 1), commits)
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -206,6 +215,7 @@ type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	filter  eventFilter
+	at      places // moves on with what is written; nil when it is one journal
 	buf     []byte
 }
 
@@ -248,6 +258,10 @@ func (w *eventWriter) commit(c *journal.Commit, shard int) error {
 			w.event(e, position)
 		}
 	}
+	if w.at != nil {
+		position.Offset++
+		w.at[shard] = position
+	}
 	if len(w.buf) >= flushBytes {
 		return w.flush()
 	}
@@ -256,7 +270,7 @@ func (w *eventWriter) commit(c *journal.Commit, shard int) error {
 
 func (w *eventWriter) wants(event object, at accounts.Position) bool {
 	f := &w.filter
-	if at.Sequence == f.from.Sequence && at.Offset < f.from.Offset {
+	if from := f.from[at.Shard]; at.Sequence == from.Sequence && at.Offset < from.Offset {
 		return false
 	}
 	if f.kind != "" && event.get("type").text() != f.kind {
@@ -266,7 +280,7 @@ func (w *eventWriter) wants(event object, at accounts.Position) bool {
 }
 
 func (w *eventWriter) event(e value, at accounts.Position) {
-	position := at.String()
+	position := w.at.with(at)
 	if w.filter.sse {
 		w.buf = append(append(append(w.buf, "id: "...), position...), "\ndata: "...)
 	}
