@@ -352,13 +352,25 @@ func (s *Shard) reply(c *call, index int, answer Answer) {
 
 // publish puts a catalog in force.
 func (s *Shard) publish(c *call, now time.Time) {
+	if current := s.books.Current(); current != nil && current.Version >= c.publish.event.Version {
+		// Whoever asked for that version gave up waiting, and it was on its way all the same.
+		s.reply(c, 0, Answer{Err: fmt.Errorf("%w: catalog %d was published meanwhile", ErrUnavailable, current.Version)})
+		return
+	}
 	entry := credit.Entry{Actor: c.publish.actor, Recorded: now, Facts: []credit.Fact{{ID: s.ids.next(now), At: now, Event: c.publish.event}}}
 	o := s.open
+	undo, mark := *o, s.encoder.Mark()
 	o.entries = append(o.entries, entry)
 	var err error
 	if o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1]); err != nil {
 		s.fail(fmt.Errorf("encode catalog: %w", err))
 		s.reply(c, 0, Answer{Err: s.failed})
+		return
+	}
+	if most := journal.MaxBody - s.cfg.CommitTarget - 1; len(o.body)-len(undo.body) > most {
+		s.encoder.Rewind(mark)
+		*o = undo
+		s.reply(c, 0, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("in the journal this catalog would take more than %d KiB: each < > & takes six bytes", most>>10)}})
 		return
 	}
 	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: uint32(len(o.entries) - 1)}, Facts: entry.Facts}

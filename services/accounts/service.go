@@ -199,12 +199,13 @@ func (t *Tenant) agreed(version uint32) bool {
 // Sweep books what fell due for at most limit accounts of each shard and returns how many it settled.
 func (t *Tenant) Sweep(ctx context.Context, limit int) (int, error) {
 	settled := 0
+	var faults []error
 	for _, shard := range t.shards {
 		n, err := shard.Sweep(ctx, t.clock.Now(), limit)
 		settled += n
 		if err != nil {
-			return settled, fmt.Errorf("sweep %s/%d: %w", t.name, shard.cfg.Number, err)
+			faults = append(faults, fmt.Errorf("sweep %s/%d: %w", t.name, shard.cfg.Number, err))
 		}
 	}
-	return settled, nil
+	return settled, errors.Join(faults...)
 }

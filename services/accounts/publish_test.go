@@ -1,0 +1,44 @@
+package accounts_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"creditstream/services/rules"
+)
+
+// A catalog that grows beyond a commit when it is written is refused, and the shard goes on.
+func TestACatalogTooLargeForTheJournal(t *testing.T) {
+	_, tenant := open(t, t.TempDir())
+	large := catalog
+	for i := range 200 {
+		large += fmt.Sprintf("  m%d: {price: \"1\", name: %q}\n", i, strings.Repeat("<", 1000))
+	}
+	if _, err := rules.ParseCatalog([]byte(large)); err != nil {
+		t.Fatal(err)
+	}
+	if version, _, err := tenant.Publish(t.Context(), []byte(large), "ana"); err == nil {
+		t.Errorf("published as %d", version)
+	}
+	opening(t, tenant, "a", 1_00)
+	if version := tenant.Books().Current().Version; version != 1 {
+		t.Errorf("catalog %d is in force", version)
+	}
+}
+
+// A version that is taken, by a publication that nobody waited for, is not given out twice.
+func TestAVersionIsPublishedOnce(t *testing.T) {
+	_, tenant := open(t, t.TempDir())
+	again, err := rules.ParseCatalog([]byte(strings.ReplaceAll(catalog, "name: Shop", "name: Other")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Version = 1
+	if _, err := tenant.Shards()[0].Publish(t.Context(), again, nil, "ana"); err == nil {
+		t.Error("published two catalogs 1")
+	}
+	if name := tenant.Books().Current().Name; name != "Shop" {
+		t.Errorf("in force is the catalog of %s", name)
+	}
+}
