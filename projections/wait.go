@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -82,6 +83,9 @@ func (k *kind) waitFor(ctx context.Context, name Name, position uint64) error {
 	case <-k.ended:
 		return errClosed
 	case <-ctx.Done():
+		k.mu.Lock()
+		s.waiters = slices.DeleteFunc(s.waiters, func(other waiter) bool { return other.done == w.done })
+		k.mu.Unlock()
 		return fmt.Errorf("view %s of %s is not at commit %d yet: %w", k.fold.Name(), name, position, context.Cause(ctx))
 	}
 }
