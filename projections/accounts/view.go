@@ -97,6 +97,26 @@ func (v *View) Reversed(account, usage string) (int64, error) {
 	return units, nil
 }
 
+// LastKey is the greatest idempotency key that was ever used, or "".
+func (v *View) LastKey() (string, error) {
+	iter, err := v.Iter([]byte{tagKey}, []byte{tagKey + 1})
+	if err != nil {
+		return "", err
+	}
+	key := ""
+	if iter.Last() {
+		var ok bool
+		if key, _, ok = projections.CutText(iter.Key()[1:]); !ok {
+			_ = iter.Close()
+			return "", fmt.Errorf("find the last key of %s: %w", v.Name(), projections.ErrDamaged)
+		}
+	}
+	if err := iter.Close(); err != nil {
+		return "", fmt.Errorf("find the last key of %s: %w", v.Name(), err)
+	}
+	return key, nil
+}
+
 // PurchaseAccount finds the account that a purchase is for.
 func (v *View) PurchaseAccount(purchase string) (account string, ok bool, err error) {
 	value, ok, err := v.Get(nil, appendPurchase(nil, purchase))

@@ -60,16 +60,6 @@ type ticket struct {
 	answer Answer
 }
 
-// flightKey names an entry that is decided and not in the view yet.
-type flightKey struct{ account, key string }
-
-// flight is such an entry: enough to answer a repetition of its request.
-type flight struct {
-	commit *commit
-	hash   credit.Hash
-	answer Answer
-}
-
 // commit is the entries that one journal message carries, on their way: open (being decided), sent,
 // acknowledged, applied, answered.
 type commit struct {
@@ -84,6 +74,51 @@ type commit struct {
 	books    *rules.Book // the catalogs from here on, when the commit publishes one
 	stage    *view.Stage
 	head     journal.Head
+	fault    error // why it could not be applied
+
+	mu       sync.Mutex // guards tickets and answered once it was sent
+	answered bool
+}
+
+// wait lets a ticket wait for the commit, unless its answers were given already.
+func (o *commit) wait(t ticket) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.answered {
+		return false
+	}
+	o.tickets = append(o.tickets, t)
+	return true
+}
+
+// take returns the tickets to be answered; from now on none waits for the commit.
+func (o *commit) take() []ticket {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	tickets := o.tickets
+	o.tickets, o.answered = nil, true
+	return tickets
+}
+
+// complete adds to an answer where its entry stands.
+func (o *commit) complete(a Answer) Answer {
+	if a.Err == nil && a.replay == nil {
+		a.Position.Sequence = o.sequence
+	}
+	return a
+}
+
+// size is how much a commit has so far, to shrink it to again.
+type size struct {
+	body, entries int
+	events        uint32
+}
+
+func (o *commit) size() size { return size{len(o.body), len(o.entries), o.events} }
+
+func (o *commit) shrink(to size) {
+	clear(o.entries[to.entries:])
+	o.body, o.entries, o.events = o.body[:to.body], o.entries[:to.entries], to.events
 }
 
 // newCommit returns an open commit with room for as much as the one before it carried.

@@ -35,9 +35,12 @@ func (s *Shard) run(ctx context.Context) {
 	defer close(s.stopped)
 	stop := ctx.Done()
 	for {
-		acks := s.collect()
+		acks, applied := s.collect()
 		for i := range acks {
 			s.acknowledged(&acks[i])
+		}
+		for _, o := range applied {
+			s.retire(o)
 		}
 		if s.failed == nil {
 			s.decideWaiting()
@@ -45,7 +48,7 @@ func (s *Shard) run(ctx context.Context) {
 		} else {
 			s.refuseWaiting()
 		}
-		if stop == nil && len(s.sent) == 0 && (s.failed != nil || s.open.events == 0) {
+		if stop == nil && len(s.sent)+s.applying == 0 && (s.failed != nil || s.open.events == 0) {
 			s.close(ErrUnavailable)
 			return
 		}
@@ -61,7 +64,7 @@ func (s *Shard) run(ctx context.Context) {
 }
 
 // collect takes what arrived since the last turn.
-func (s *Shard) collect() []ack {
+func (s *Shard) collect() ([]ack, []*commit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backlog = append(s.backlog, s.queue...)
@@ -70,15 +73,17 @@ func (s *Shard) collect() []ack {
 	if len(s.backlog) == 0 {
 		s.backlog, s.low = append(s.backlog, s.low...), s.low[:0]
 	}
+	s.arrived.Store(false)
 	s.acks, s.taken = s.taken[:0], s.acks
-	return s.taken
+	s.applied, s.retired = s.retired[:0], s.applied
+	return s.taken, s.retired
 }
 
 // idle reports whether there is nothing to do before somebody wakes the loop.
 func (s *Shard) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.acks) > 0 {
+	if len(s.acks)+len(s.applied) > 0 {
 		return false
 	}
 	return s.full() || len(s.backlog)+len(s.queue)+len(s.low) == 0 || s.pausing()
@@ -89,10 +94,14 @@ func (s *Shard) full() bool { return len(s.open.body) >= s.cfg.CommitTarget }
 
 // pausing reports whether the next call waits for everything under way to be answered.
 func (s *Shard) pausing() bool {
-	return len(s.backlog) > 0 && s.backlog[0].pause != nil && (len(s.sent) > 0 || s.open.events > 0)
+	return len(s.backlog) > 0 && s.backlog[0].pause != nil && (len(s.sent)+s.applying > 0 || s.open.events > 0)
 }
 
-// decideWaiting decides what waits, until the open commit is full.
+// decisionsAtOnce is how many requests are decided before the loop looks whether the journal has room for
+// the open commit: the disk should not wait for a large batch to be decided.
+const decisionsAtOnce = 32
+
+// decideWaiting decides what waits, until the open commit is full or the journal has room for it.
 func (s *Shard) decideWaiting() {
 	if len(s.backlog) == 0 {
 		return
@@ -120,6 +129,9 @@ func (s *Shard) decideWaiting() {
 			for s.next < n && !s.full() && s.failed == nil {
 				if s.decide(c, s.next, now) {
 					s.next++
+				}
+				if s.decided++; s.decided%decisionsAtOnce == 0 && s.arrived.Load() {
+					break
 				}
 			}
 			if s.next < n {
@@ -209,7 +221,7 @@ func dueEntries(id string, dues []rules.Due, now time.Time) []credit.Entry {
 // write encodes entries into the open commit: all of them, or none when they are too much.
 func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
 	o := s.open
-	undo, mark := *o, s.encoder.Mark()
+	undo, mark := o.size(), s.encoder.Mark()
 	for _, entry := range entries {
 		for i := range entry.Facts {
 			entry.Facts[i].ID = s.ids.next(now)
@@ -218,9 +230,9 @@ func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
 		var err error
 		o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1])
 		o.events += uint32(len(entry.Facts))
-		if err != nil || len(o.body)-len(undo.body) > maxEntry {
+		if err != nil || len(o.body)-undo.body > maxEntry {
 			s.encoder.Rewind(mark)
-			*o = undo
+			o.shrink(undo)
 			return false
 		}
 	}
@@ -276,7 +288,7 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		k := flightKey{r.Account, r.Key}
 		o.keys = append(o.keys, k)
 		o.offsets = append(o.offsets, own)
-		s.flights[k] = flight{commit: o, hash: r.Hash, answer: answer}
+		s.recent.put(k, keyed{commit: o, hash: r.Hash, offset: own})
 	}
 	o.tickets = append(o.tickets, ticket{c, index, answer})
 	return true
@@ -285,27 +297,32 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 // known answers a request whose key was used before, and reports whether it was.
 func (s *Shard) known(c *call, index int) bool {
 	r := &c.requests[index]
-	if f, ok := s.flights[flightKey{r.Account, r.Key}]; ok {
-		answer := f.answer
-		answer.Replayed = true
-		if f.hash != r.Hash {
-			answer = Answer{Err: &Conflict{r.Key}}
-		}
-		s.answerAfter(f.commit, c, index, answer)
-		return true
-	}
-	k, ok, err := s.view.Lookup(r.Account, r.Key)
-	switch {
-	case err != nil:
-		s.fail(fmt.Errorf("look up key %s: %w", r.Key, err))
-		s.reply(c, index, Answer{Err: s.failed})
-	case !ok:
+	k, ok := s.recent.get(flightKey{r.Account, r.Key})
+	if !ok && s.recent.complete(r.Key) {
 		return false
-	case k.Hash != r.Hash:
-		s.reply(c, index, Answer{Err: &Conflict{r.Key}})
-	default:
-		s.reply(c, index, Answer{Replayed: true, Position: Position{s.cfg.Number, k.Sequence, k.Offset}, replay: &place{k.Sequence, k.Offset}})
 	}
+	if !ok {
+		stored, found, err := s.view.Lookup(r.Account, r.Key)
+		if err != nil {
+			s.fail(fmt.Errorf("look up key %s: %w", r.Key, err))
+			s.reply(c, index, Answer{Err: s.failed})
+			return true
+		}
+		if !found {
+			return false
+		}
+		k = keyed{hash: stored.Hash, sequence: stored.Sequence, offset: stored.Offset}
+	}
+	answer := Answer{Replayed: true, Position: Position{s.cfg.Number, k.sequence, k.offset}}
+	switch {
+	case k.hash != r.Hash:
+		answer = Answer{Err: &Conflict{r.Key}}
+	case k.commit != nil:
+		answer.Facts = k.commit.entries[k.offset].Facts
+	default:
+		answer.replay = &place{k.sequence, k.offset}
+	}
+	s.answerAfter(k.commit, c, index, answer)
 	return true
 }
 
@@ -342,7 +359,9 @@ func (s *Shard) answerAfter(on *commit, c *call, index int, answer Answer) {
 		s.reply(c, index, answer)
 		return
 	}
-	on.tickets = append(on.tickets, ticket{c, index, answer})
+	if !on.wait(ticket{c, index, answer}) {
+		s.reply(c, index, on.complete(answer))
+	}
 }
 
 func (s *Shard) reply(c *call, index int, answer Answer) {
@@ -359,7 +378,7 @@ func (s *Shard) publish(c *call, now time.Time) {
 	}
 	entry := credit.Entry{Actor: c.publish.actor, Recorded: now, Facts: []credit.Fact{{ID: s.ids.next(now), At: now, Event: c.publish.event}}}
 	o := s.open
-	undo, mark := *o, s.encoder.Mark()
+	undo, mark := o.size(), s.encoder.Mark()
 	o.entries = append(o.entries, entry)
 	var err error
 	if o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1]); err != nil {
@@ -367,9 +386,9 @@ func (s *Shard) publish(c *call, now time.Time) {
 		s.reply(c, 0, Answer{Err: s.failed})
 		return
 	}
-	if most := journal.MaxBody - s.cfg.CommitTarget - 1; len(o.body)-len(undo.body) > most {
+	if most := journal.MaxBody - s.cfg.CommitTarget - 1; len(o.body)-undo.body > most {
 		s.encoder.Rewind(mark)
-		*o = undo
+		o.shrink(undo)
 		s.reply(c, 0, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("in the journal this catalog would take more than %d KiB: each < > & takes six bytes", most>>10)}})
 		return
 	}
@@ -383,7 +402,7 @@ func (s *Shard) publish(c *call, now time.Time) {
 // send appends the open commit when the journal may take one more, and stages what it changes.
 func (s *Shard) send() {
 	o := s.open
-	if o.events == 0 || len(s.sent) >= s.cfg.InFlight {
+	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+s.applying >= s.cfg.InFlight+maxApplying {
 		return
 	}
 	o.body = s.encoder.Seal(o.body)
@@ -401,7 +420,7 @@ func (s *Shard) send() {
 		o.stage.Account(e.account)
 	}
 	for i, k := range o.keys {
-		o.stage.Key(k.account, k.key, s.flights[k].hash, o.sequence, o.offsets[i])
+		o.stage.Key(k.account, k.key, o.entries[o.offsets[i]].Hash, o.sequence, o.offsets[i])
 	}
 	for i := range o.entries {
 		if published, ok := o.entries[i].Facts[0].Event.(*credit.CatalogPublished); ok {
@@ -420,7 +439,8 @@ func (s *Shard) takeStage() *view.Stage {
 	return s.view.Stage()
 }
 
-// acknowledged applies the oldest commit that was sent, or gives up when the journal refused it.
+// acknowledged hands the oldest commit that was sent on to be applied, or gives up when the journal
+// refused it.
 func (s *Shard) acknowledged(a *ack) {
 	if s.failed != nil || len(s.sent) == 0 {
 		return
@@ -438,42 +458,38 @@ func (s *Shard) acknowledged(a *ack) {
 		return
 	}
 	o.head = a.head
-	if err := o.stage.Commit(a.head); err != nil {
-		s.fail(fmt.Errorf("apply commit %d to the view: %w", o.sequence, err))
-		s.answerAll(o, s.failed)
-		return
-	}
+	s.applying++
+	s.toApply <- o
+}
+
+// retire forgets a commit that was applied: what it changed is in the view now.
+func (s *Shard) retire(o *commit) {
+	s.applying--
 	s.stages = append(s.stages, o.stage)
 	o.stage = nil
+	if o.fault != nil {
+		s.fail(fmt.Errorf("apply commit %d to the view: %w", o.sequence, o.fault))
+		return
+	}
 	for _, e := range o.touched {
 		if e.commit == o {
 			e.commit = nil
 		}
 	}
 	for _, k := range o.keys {
-		delete(s.flights, k)
-	}
-	if o.books != nil {
-		s.shared.Store(o.books)
-	}
-	s.head.Store(a.head.Sequence)
-	s.answerAll(o, nil)
-	if s.cfg.Feed != nil {
-		s.cfg.Feed(o.head, o.entries, o.body)
+		s.recent.applied(k, o.sequence)
 	}
 }
 
 func (s *Shard) answerAll(o *commit, err error) {
-	for i := range o.tickets {
-		t := &o.tickets[i]
+	tickets := o.take()
+	for i := range tickets {
+		t := &tickets[i]
 		if err != nil {
 			t.answer = Answer{Err: err}
-		} else if t.answer.Err == nil && t.answer.replay == nil {
-			t.answer.Position.Sequence = o.sequence
 		}
-		s.reply(t.call, t.index, t.answer)
+		s.reply(t.call, t.index, o.complete(t.answer))
 	}
-	o.tickets = nil
 }
 
 // fail stops the shard: the state in memory can no longer be trusted to be what the journal says. All
@@ -489,7 +505,6 @@ func (s *Shard) fail(reason error) {
 	}
 	s.sent, s.open = nil, newCommit(nil) // a full one would let the loop sleep while calls wait
 	s.cache.clear()
-	clear(s.flights)
 	s.state.Store(&s.failed)
 }
 
@@ -519,6 +534,8 @@ func (s *Shard) close(reason error) {
 	s.queue, s.low = nil, nil
 	s.mu.Unlock()
 	s.refuse(reason)
+	close(s.toApply)
+	<-s.appliedAll
 	for _, stage := range s.stages {
 		if err := stage.Close(); err != nil {
 			s.log.Warn("close a stage", "error", err)

@@ -72,13 +72,15 @@ type Shard struct {
 	cache    *cache
 	encoder  credit.Encoder
 	ids      ids
-	flights  map[flightKey]flight
+	recent   *recent
 	open     *commit
 	sent     []*commit
 	stages   []*view.Stage // empty ones
 	sequence uint64        // of the latest commit sent
 	backlog  []*call
 	next     int // index of the request of backlog[0] to decide next
+	decided  uint
+	applying int // commits that were acknowledged and are not retired yet
 	failed   error
 
 	mu      sync.Mutex
@@ -87,7 +89,13 @@ type Shard struct {
 	waiting int
 	acks    []ack
 	taken   []ack
+	applied []*commit
+	retired []*commit
 	closed  bool
+
+	arrived    atomic.Bool // an ack, or the end of an application, waits for the loop
+	toApply    chan *commit
+	appliedAll chan struct{}
 
 	wake    chan struct{}
 	stopped chan struct{}
@@ -122,16 +130,22 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	if checkpoint != head {
 		return nil, fmt.Errorf("the accounts view of %s/%d stands at %d and its journal at %d", cfg.Tenant, cfg.Number, checkpoint.Sequence, head.Sequence)
 	}
+	floor, err := cfg.View.LastKey()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Shard{
 		cfg: cfg, log: cfg.Logger.With("tenant", cfg.Tenant, "shard", cfg.Number),
 		journal: cfg.Journal, view: cfg.View, time: shardTime{clock: cfg.Clock, last: latest}, books: books,
 		cache: newCache(cfg.CachedAccounts), encoder: credit.Encoder{Source: fmt.Sprintf("/creditstream/%s/%d", cfg.Tenant, cfg.Number)},
-		ids: newIDs(), flights: make(map[flightKey]flight), open: newCommit(nil), sequence: head.Sequence,
+		ids: newIDs(), recent: newRecent(floor), open: newCommit(nil), sequence: head.Sequence,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
 	}
 	s.head.Store(head.Sequence)
 	s.shared.Store(books)
+	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+maxApplying), make(chan struct{})
+	go s.apply()
 	go s.run(ctx)
 	return s, nil
 }
@@ -167,6 +181,7 @@ func (s *Shard) acked(a ack) {
 	s.mu.Lock()
 	s.acks = append(s.acks, a)
 	s.mu.Unlock()
+	s.arrived.Store(true)
 	s.nudge()
 }
 

@@ -1,10 +1,8 @@
 package accounts_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -266,39 +264,5 @@ func TestDueThingsAreBookedOnceByWhoeverComesFirst(t *testing.T) {
 		if got := fmt.Sprint(renewals[account]); got != "[cycle/2 02-15 10000 cycle/3 03-15 10000]" {
 			t.Errorf("%s was renewed %s", account, got)
 		}
-	}
-}
-
-// A clock that falls far behind the journal stops decisions instead of making up times.
-func TestAClockBehindTheJournalStopsWrites(t *testing.T) {
-	dir := t.TempDir()
-	n, tenant := open(t, dir)
-	opening(t, tenant, "a", 10_00)
-	if err := n.Accounts().Clock().(*accounts.TestClock).Set(start.Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if answer := tenant.Do(t.Context(), use("a", "k", 1)); answer.Err != nil {
-		t.Fatal(answer.Err)
-	}
-	if err := n.Close(); err != nil {
-		t.Fatal(err)
-	}
-	n, err := node.Start(context.Background(), node.Config{Data: filepath.Clean(dir), TestClock: start})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	if tenant, err = n.Accounts().Tenant("shop"); err != nil {
-		t.Fatal(err)
-	}
-	answer := tenant.Do(t.Context(), use("a", "k2", 1))
-	if !errors.Is(answer.Err, accounts.ErrUnavailable) || !errors.Is(answer.Err, accounts.ErrClock) {
-		t.Errorf("decided %v a minute before the latest entry", answer.Err)
-	}
-	if err := n.Accounts().Clock().(*accounts.TestClock).Set(start.Add(56 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if answer := tenant.Do(t.Context(), use("a", "k2", 1)); answer.Err != nil {
-		t.Errorf("five seconds behind are forgiven, but: %v", answer.Err)
 	}
 }
