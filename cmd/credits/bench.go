@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 func (a *app) benchCommand() *cobra.Command {
 	cfg := load.Config{}
 	var seconds int
+	var profile string
 	command := &cobra.Command{
 		Use:     "bench",
 		GroupID: groupAudit,
@@ -37,6 +39,14 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 			cfg.Duration = time.Duration(seconds) * time.Second
 			if a.output != "json" {
 				cfg.Progress = func(doing string) { fmt.Fprintln(a.stderr, doing) }
+			}
+			if profile != "" {
+				file, err := os.Create(profile)
+				if err != nil {
+					return err
+				}
+				defer file.Close()
+				cfg.Profiled = file
 			}
 			result, err := load.Run(cmd.Context(), cfg)
 			if err != nil {
@@ -63,6 +73,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 	flags.IntVar(&cfg.WorkingSet, "working-set", 0, "how many of the accounts are charged (default all)")
 	flags.StringVar(&cfg.Dir, "dir", ".", "`directory` whose disk is measured; the data is removed afterwards")
 	flags.StringSliceVar(&cfg.Views, "views", nil, "views to fold while the load runs, beside accounts")
+	flags.StringVar(&profile, "cpuprofile", "", "write a CPU profile of what was measured to `file`, for go tool pprof")
 	flags.IntVar(&cfg.InFlight, "in-flight", 0, "commits under way at once (default: the server's)")
 	return command
 }

@@ -13,9 +13,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"time"
 
@@ -37,6 +39,7 @@ type Config struct {
 	Keep       bool         // leave the data directory there
 	Views      []string     // views that are folded beside accounts while the load runs; default none
 	InFlight   int          // commits under way at once; 0: the server's default
+	Profiled   io.Writer    // gets a CPU profile of the measured slices; nil: none is made
 	Progress   func(string) // says what is being done
 }
 
@@ -205,6 +208,9 @@ func (r *run) load(ctx context.Context) error {
 		}
 	}()
 	measured := max(int(r.cfg.Duration/slice), 1)
+	if r.cfg.Profiled != nil {
+		defer pprof.StopCPUProfile()
+	}
 	for n := range warmUpSlices + measured {
 		if n == warmUpSlices {
 			r.commits = r.target.head()
@@ -213,6 +219,11 @@ func (r *run) load(ctx context.Context) error {
 				c.counted = 0
 			}
 			r.elapsed, r.cpu = 0, 0
+			if r.cfg.Profiled != nil {
+				if err := pprof.StartCPUProfile(r.cfg.Profiled); err != nil {
+					return fmt.Errorf("profile: %w", err)
+				}
+			}
 		}
 		if n == 0 {
 			r.cfg.Progress(fmt.Sprintf("%s: %d clients, %v", r.cfg.Profile, r.cfg.Clients, r.cfg.Duration))
