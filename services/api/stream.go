@@ -120,7 +120,8 @@ func (c *call) eventFilter() (f eventFilter, shards []int, err error) {
 
 // startingPlaces reads from_position, which is included, or Last-Event-ID, which is not.
 func (c *call) startingPlaces(shards int) (places, error) {
-	from, ok := make(places, shards), true
+	from := make(places, shards)
+	var ok bool
 	if position := c.r.URL.Query().Get("from_position"); position != "" {
 		if from, _, ok = parsePlaces(position, shards); !ok {
 			return nil, invalid("from_position", "this is not a position that this tenant gave out")

@@ -58,10 +58,10 @@ func liveAndLookBack(t *testing.T, r *life) {
 	type moment struct{ at, pools, terms string }
 	var seen []moment
 	for i := range 150 {
-		switch n := r.IntN(20); {
-		case n == 0:
+		switch r.IntN(20) {
+		case 0:
 			s.put(t, "accounts/a", fmt.Sprintf(`{"plan":%q,"effective":%q}`, []string{"small", "large"}[r.IntN(2)], []string{"now", "next_cycle"}[r.IntN(2)])).is(t, 200)
-		case n == 1:
+		case 1:
 			at := now.Add(-time.Duration(r.IntN(20*24)) * time.Hour).Format(time.RFC3339Nano)
 			s.post(t, "accounts/a/usage", fmt.Sprintf(`{"meter":"one","quantity":%d,"time":%q}`, 1+r.IntN(20), at), fmt.Sprint("k", i))
 		default:
