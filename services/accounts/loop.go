@@ -255,8 +255,11 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 	o := s.open
 	own := uint32(len(o.entries) + len(dues))
 	if len(dues)+len(facts) == 0 {
-		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
+		s.answerAfter(e.commit, c, index, Answer{Err: refusal, Position: Position{Shard: s.cfg.Number, Sequence: s.head.Load()}})
 		return true
+	}
+	if len(facts) == 0 {
+		own-- // the last of what was due
 	}
 	var one [1]credit.Entry
 	entries := one[:0]

@@ -54,6 +54,9 @@ type Config struct {
 	// MaxRefused is how many refused events of one tenant are kept; with more, its intake waits until
 	// some were submitted again or dropped. Default 100,000.
 	MaxRefused int64
+	// MaxRefusedBytes is the size of the stream of what was refused, of all tenants: beyond it every
+	// intake that refuses something waits, so that refused usage cannot fill the disk. Default 2 GiB.
+	MaxRefusedBytes int64
 	// Replicas of the two streams. Default 1.
 	Replicas int
 	Logger   *slog.Logger
@@ -82,6 +85,7 @@ type Intake struct {
 // usage for one that is not is refused.
 func Start(ctx context.Context, cfg Config) (*Intake, error) {
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 4<<30)
+	cfg.MaxRefusedBytes = cmp.Or(cfg.MaxRefusedBytes, 2<<30)
 	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, 1_000_000)
 	cfg.MaxRefused = cmp.Or(cfg.MaxRefused, 100_000)
 	cfg.Replicas = cmp.Or(cfg.Replicas, 1)
@@ -132,6 +136,7 @@ func (in *Intake) open(ctx context.Context) (err error) {
 		Discard:              jetstream.DiscardNew,
 		DiscardNewPerSubject: true,
 		MaxMsgsPerSubject:    in.cfg.MaxRefused,
+		MaxBytes:             in.cfg.MaxRefusedBytes,
 		Duplicates:           refusedOnce,
 		Replicas:             in.cfg.Replicas,
 	})
