@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"creditstream/services/node"
 	"creditstream/services/rules"
 )
 
@@ -40,5 +41,48 @@ func TestAVersionIsPublishedOnce(t *testing.T) {
 	}
 	if name := tenant.Books().Current().Name; name != "Shop" {
 		t.Errorf("in force is the catalog of %s", name)
+	}
+}
+
+// A publication that was cut off between two shards is completed when the tenant is opened again.
+func TestACatalogThatReachedSomeShardsReachesAll(t *testing.T) {
+	dir := t.TempDir()
+	n, err := node.Start(t.Context(), node.Config{Data: dir, TestClock: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	if err := n.AddTenant(t.Context(), "wide", 3); err != nil {
+		t.Fatal(err)
+	}
+	wide, err := n.Accounts().Tenant("wide")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := wide.Publish(t.Context(), []byte(catalog), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	second, err := rules.ParseCatalog([]byte(strings.ReplaceAll(catalog, "name: Shop", "name: Other")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Version = 2
+	if _, err := wide.Shards()[1].Publish(t.Context(), second, nil, "ana"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = node.Start(t.Context(), node.Config{Data: dir, TestClock: start}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	if wide, err = n.Accounts().Tenant("wide"); err != nil {
+		t.Fatal(err)
+	}
+	for i, shard := range wide.Shards() {
+		if c := shard.Books().Current(); c.Version != 2 || c.Name != "Other" {
+			t.Errorf("shard %d has catalog %d of %s", i, c.Version, c.Name)
+		}
 	}
 }

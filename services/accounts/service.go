@@ -185,6 +185,29 @@ func (t *Tenant) Publish(ctx context.Context, source []byte, actor string) (vers
 	return next, changes, nil
 }
 
+// Level publishes the latest catalog to the shards that lack it: a publication that was cut off may have
+// reached only some of them. It is called once the tenant is open.
+func (t *Tenant) Level(ctx context.Context) error {
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
+	var latest *rules.Catalog
+	for _, shard := range t.shards {
+		if c := shard.Books().Current(); c != nil && (latest == nil || c.Version > latest.Version) {
+			latest = c
+		}
+	}
+	for _, shard := range t.shards {
+		current := shard.Books().Current()
+		if latest == nil || current != nil && current.Version == latest.Version {
+			continue
+		}
+		if _, err := shard.Publish(ctx, latest, nil, "system"); err != nil {
+			return fmt.Errorf("publish catalog %d in shard %d: %w", latest.Version, shard.cfg.Number, err)
+		}
+	}
+	return nil
+}
+
 // agreed reports whether all shards have the version in force: an earlier publication may have reached
 // only some of them.
 func (t *Tenant) agreed(version uint32) bool {

@@ -74,7 +74,10 @@ func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
 			return err
 		}
 	}
-	_, err := n.accounts.Add(name, running)
+	t, err := n.accounts.Add(name, running)
+	if err == nil {
+		err = t.Level(ctx)
+	}
 	return err
 }
 
