@@ -6,7 +6,8 @@
 // open to answered, cache.go the accounts in memory, clock.go the shard's time. service.go is what the
 // doors use: it finds the tenant and the shard, and answers questions from the view.
 //
-// One goroutine per shard decides; nothing else writes. While one commit is on its way to the disk the
+// One goroutine per shard decides; a second one (apply.go) writes acknowledged commits to the view and
+// answers; nothing else writes. recent.go knows the idempotency keys that were used lately. While one commit is on its way to the disk the
 // next is decided and encoded, so that a disk that syncs a few thousand times a second carries a
 // hundred thousand entries. Nobody is answered before the journal has acknowledged the commit that his
 // answer rests on. What is in memory includes what is in flight; what is in the view never does.
