@@ -41,8 +41,14 @@ func (n *Node) openTenants(ctx context.Context) error {
 	}
 	slices.Sort(tenants)
 	for _, tenant := range tenants {
-		if err := n.AddTenant(ctx, tenant, 0); err != nil {
+		err := n.AddTenant(ctx, tenant, 0)
+		if ctx.Err() != nil {
 			return fmt.Errorf("open tenant %s: %w", tenant, err)
+		}
+		if err != nil {
+			// Balances that cannot be trusted are not served; nobody else's have to suffer for them.
+			n.log.Error("a tenant is not served", "tenant", tenant, "error", err)
+			n.accounts.Bar(tenant, err)
 		}
 	}
 	return nil
@@ -232,6 +238,9 @@ func (n *Node) publishFile(ctx context.Context, name, file string) error {
 		}
 	}
 	tenant, err := n.accounts.Tenant(name)
+	if errors.Is(err, accounts.ErrUnavailable) {
+		return nil // not served, which was said when it was found
+	}
 	if err != nil {
 		return err
 	}
