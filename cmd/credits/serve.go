@@ -67,6 +67,7 @@ catalog yet or the file changed since it was last published from there.`,
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
+	flags.BoolVar(&cfg.AcceptLostAnchors, "accept-lost-anchors", false, "serve journals whose anchor file is lost: you know that nothing is missing at their ends")
 	flags.StringVar(&testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return command

@@ -55,4 +55,15 @@ func TestOneTenantsDamageIsNotTheOthers(t *testing.T) {
 	if answer := well.Do(t.Context(), accounts.Request{Account: "a", Command: &rules.PutAccount{}}); answer.Err != nil {
 		t.Errorf("the other tenant: %v", answer.Err)
 	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.AcceptLostAnchors = true
+	if n, err = Start(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	if _, err := n.Accounts().Tenant("hurt"); err != nil {
+		t.Errorf("its anchor was accepted as lost, and it is not served: %v", err)
+	}
 }

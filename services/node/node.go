@@ -44,6 +44,9 @@ type Config struct {
 	Shards int
 	// Dev takes requests without a key as the operator's. Only for loopback addresses.
 	Dev bool
+	// AcceptLostAnchors serves journals whose anchor is lost, and makes new ones: an operator's word that
+	// nothing is missing at their ends.
+	AcceptLostAnchors bool
 	// AllowSandbox lets sandbox payments be settled by hand outside Dev, too.
 	AllowSandbox bool
 	// TestClock, when set, is where a clock starts that only moves when it is told to; at the latest entry of

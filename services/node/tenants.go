@@ -115,7 +115,7 @@ func (n *Node) openShard(ctx context.Context, name journal.Name, shards int) (s 
 // configured number).
 func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (*journal.Journal, error) {
 	cfg := journal.Config{
-		Name: name, Create: shards != 0, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log,
+		Name: name, Create: shards != 0, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log, AcceptLostAnchor: n.cfg.AcceptLostAnchors,
 		Anchor: filepath.Join(n.cfg.Data, "anchors", fmt.Sprintf("%s_%d.json", name.Tenant, name.Shard)),
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
