@@ -19,7 +19,7 @@ type keyed struct {
 
 // recent is the keys used lately. Keys that sort above its floor are in memory, all that were ever used:
 // a new key that does, as the next UUIDv7 of a client does, is known to be new without a look at the
-// view, which would be a fifth of the cost of a charge.
+// view, which took a sixth of the time of the loop.
 type recent struct {
 	now, old       map[flightKey]keyed
 	maxNow, maxOld string
