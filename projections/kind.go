@@ -15,6 +15,7 @@ type kind struct {
 	fold  Fold
 	store *Store
 	log   *slog.Logger
+	trap  func(point string) // nil but in tests
 	// written says that someone else writes these views (the loop that decides): the kind has no
 	// goroutine, and shards only for their standing.
 	written bool

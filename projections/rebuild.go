@@ -135,6 +135,9 @@ func (b *rebuild) progress(done, total uint64) {
 	b.kind.mu.Lock()
 	*b.shard.rebuild = Progress{Done: done, Total: total}
 	b.kind.mu.Unlock()
+	if b.kind.trap != nil {
+		b.kind.trap(TrappedRebuilding)
+	}
 	if b.options.Progress != nil {
 		b.options.Progress(done, total)
 	}
@@ -214,6 +217,10 @@ func (b *rebuild) switchOver(ctx context.Context) error {
 			}
 		} else if err := b.folding.catchUp(ctx, b.shard.journal, nil); err != nil {
 			return err
+		}
+		if b.kind.trap != nil {
+			b.kind.trap(TrappedSwitching)
+			defer b.kind.trap(TrappedSwitched)
 		}
 		var err error
 		if b.result.Switched, err = b.shard.view.become(b.draft); b.result.Switched {

@@ -33,9 +33,18 @@ type RunnerConfig struct {
 	// Linger is how long commits gather before they are written, while nobody waits for them; 0 means 10 ms,
 	// less than 0 not at all.
 	Linger time.Duration
+	// Trap, when set, is called at the points named Trapped below: tests end the process there.
+	Trap func(point string)
 	// Logger gets views that are thrown away, damaged or have to wait; nil discards it.
 	Logger *slog.Logger
 }
+
+// The points of Trap.
+const (
+	TrappedRebuilding = "rebuilding" // new records are partly there
+	TrappedSwitching  = "switching"  // the new records are complete, and the next step makes them live
+	TrappedSwitched   = "switched"   // they are live, and the writer still waits
+)
 
 // Runner keeps the views of all journals up to date: one goroutine for each kind of view, whatever the
 // number of tenants.
@@ -58,7 +67,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r := &Runner{kinds: make(map[string]*kind), log: cfg.Logger, stop: stop}
 	for _, c := range cfg.Kinds {
 		k := &kind{
-			fold: c.Fold, store: c.Store, log: cfg.Logger, written: c.Written, linger: max(0, cfg.Linger),
+			fold: c.Fold, store: c.Store, log: cfg.Logger, trap: cfg.Trap, written: c.Written, linger: max(0, cfg.Linger),
 			shards: make(map[Name]*shard), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
 		r.kinds[c.Fold.Name()] = k

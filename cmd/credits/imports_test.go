@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"deploy":                     {},
 	"cmd/credits":                {"..."},
 	"cmd/internal/load":          {"..."},
+	"cmd/internal/faultfs":       {},
 }
 
 // mayUse says who may import two libraries that would otherwise be everywhere.

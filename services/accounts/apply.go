@@ -11,8 +11,14 @@ func (s *Shard) apply() {
 	defer close(s.appliedAll)
 	var fault error
 	for o := range s.toApply {
+		if s.cfg.Trap != nil {
+			s.cfg.Trap(TrappedAcknowledged)
+		}
 		if fault == nil {
 			fault = o.stage.Commit(o.head)
+		}
+		if s.cfg.Trap != nil {
+			s.cfg.Trap(TrappedApplied)
 		}
 		o.fault = fault
 		if fault != nil {

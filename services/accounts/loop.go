@@ -294,6 +294,9 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		s.recent.put(k, keyed{commit: o, hash: r.Hash, offset: own})
 	}
 	o.tickets = append(o.tickets, ticket{c, index, answer})
+	if s.cfg.Trap != nil {
+		s.cfg.Trap(TrappedDecided)
+	}
 	return true
 }
 
@@ -414,6 +417,9 @@ func (s *Shard) send() {
 	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(ack{head, err}) }); err != nil {
 		s.fail(fmt.Errorf("append to the journal: %w", err))
 		return
+	}
+	if s.cfg.Trap != nil {
+		s.cfg.Trap(TrappedPublished)
 	}
 	s.sent = append(s.sent, o)
 	s.open = newCommit(o)

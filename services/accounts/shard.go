@@ -33,6 +33,9 @@ type Config struct {
 	// what it gets.
 	Feed func(head journal.Head, entries []credit.Entry, body []byte)
 
+	// Trap, when set, is called at each of the points named Trapped below: tests end the process there.
+	Trap func(point string)
+
 	// CommitTarget is the size in bytes at which a commit takes no further entry. Default 256 KiB.
 	CommitTarget int
 	// InFlight is how many commits may be on their way to the disk at once. Default 2.
@@ -42,6 +45,15 @@ type Config struct {
 	// QueueLimit is how many requests may wait; beyond it the shard is unavailable. Default 100,000.
 	QueueLimit int
 }
+
+// The points of Trap, in the order in which a command passes them. What happened by then is on its way (the
+// journal's message may not have left the process), not known to anyone outside.
+const (
+	TrappedDecided      = "decided"      // folded into the account in memory, in the open commit
+	TrappedPublished    = "published"    // given to the journal, not acknowledged
+	TrappedAcknowledged = "acknowledged" // durable, not in the view
+	TrappedApplied      = "applied"      // in the view, not answered
+)
 
 func (c *Config) setDefaults() {
 	if c.CommitTarget == 0 {

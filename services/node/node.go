@@ -60,6 +60,12 @@ type Config struct {
 	CachedAccounts int
 	// InFlight is how many commits of one shard may be under way at once; 0: the default.
 	InFlight int
+	// UnsafeNoSync lets the embedded server acknowledge what is not on disk yet. It is for the tests of
+	// durability, which have to notice; it loses data on a power cut.
+	UnsafeNoSync bool
+	// Trap, when set, is called at the points that packages accounts and projections name Trapped: tests end
+	// the process there.
+	Trap func(point string)
 	// Logger gets what an operator may want to know; nil discards it.
 	Logger *slog.Logger
 }
@@ -158,7 +164,7 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 	if !n.cfg.External.isSet() {
 		n.bus, err = bus.Start(ctx, bus.Config{
 			StoreDir: filepath.Join(n.cfg.Data, "nats"), Listen: n.cfg.NATSListen, DevTenantless: n.cfg.Dev && n.cfg.NATSListen != "",
-			Authenticate: n.authenticateNATS, Logger: n.log,
+			Authenticate: n.authenticateNATS, Logger: n.log, UnsafeNoSync: n.cfg.UnsafeNoSync,
 		})
 		if err != nil {
 			return err
@@ -304,7 +310,7 @@ func openViews(cfg Config, log *slog.Logger) (v views, err error) {
 		v.stores = append(v.stores, *kind.store)
 		kinds = append(kinds, projections.Kind{Fold: kind.fold, Store: *kind.store, Written: written})
 	}
-	v.runner = projections.NewRunner(projections.RunnerConfig{Kinds: kinds, Logger: log})
+	v.runner = projections.NewRunner(projections.RunnerConfig{Kinds: kinds, Logger: log, Trap: cfg.Trap})
 	return v, nil
 }
 
