@@ -31,6 +31,8 @@ var mayImport = map[string][]string{
 	"services/intake":            {"events/credit", "services/accounts", "services/rules"},
 	"services/api":               {"events/credit", "events/journal", "projections/...", "services/accounts", "services/credentials", "services/intake", "services/purchases", "services/rules", "services/web"},
 	"services/web":               {"events/credit", "services/accounts", "services/credentials", "services/rules"},
+	"services/look":              {"events/credit", "services/rules"},
+	"services/internal/browser":  {},                                                // what tests of pages stand on
 	"services/internal/trial":    {"events/...", "projections/...", "services/..."}, // what tests stand on
 	"services/node":              {"events/...", "projections/...", "services/..."},
 	"projections":                {"events/credit", "events/journal"},
