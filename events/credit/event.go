@@ -351,6 +351,12 @@ type (
 		Ended
 	}
 
+	// CreditRolledOver hands what remains of one lot to its successor just before a renewal that would
+	// have too many lots to name: what it says could stand in that CycleRenewed as well.
+	CreditRolledOver struct {
+		Rolled
+	}
+
 	// BalanceLow says that remaining fell below a threshold of the catalog.
 	BalanceLow struct {
 		Remaining Amount `json:"remaining"`
@@ -370,6 +376,10 @@ type (
 		Amount Amount    `json:"amount"`
 		Ends   time.Time `json:"expires"`
 	}
+
+	// NothingChanged is a command that was carried out and had nothing to change, such as closing a closed
+	// account: its key has to be remembered all the same.
+	NothingChanged struct{}
 
 	// CatalogPublished puts a version of the tenant's rules in force from the instant it is recorded.
 	CatalogPublished struct {

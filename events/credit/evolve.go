@@ -46,6 +46,8 @@ func (a *Account) Evolve(e Event, at time.Time) {
 		a.setStatus(p, Completed, "")
 	case *CreditExpired:
 		a.expire(e.Ended, at)
+	case *CreditRolledOver:
+		a.rollOver(e.Rolled, at)
 	case *GrantRevoked:
 		a.revoke(e.Lot, e.Amount, at)
 	case *CycleRenewed:
@@ -97,7 +99,7 @@ func (a *Account) Evolve(e Event, at time.Time) {
 		l.Warned = true
 		a.due = time.Time{}
 		a.touchLot(l)
-	case *UsageDenied, *PaymentMismatched, *CatalogPublished:
+	case *UsageDenied, *PaymentMismatched, *NothingChanged, *CatalogPublished:
 		// On record, and nothing to add up.
 	default:
 		panic(fmt.Sprintf("credit: no fold for %T", e))
@@ -148,14 +150,7 @@ func (a *Account) renew(e *CycleRenewed, at time.Time) {
 		panic(fmt.Sprintf("credit: account %s: cycle %d renewed after cycle %d", a.id, e.Cycle.Number, a.cycle.Number))
 	}
 	for _, r := range e.Rolled {
-		from := a.mustLot(r.From)
-		a.spend(from, r.Amount)
-		if from.Remaining == 0 {
-			a.end(from, at)
-		}
-		from.Recognised += r.Into.Price.Minor
-		a.birth(r.Into)
-		a.followRollover(from.ID, r.Into.Lot)
+		a.rollOver(r, at)
 	}
 	for _, ended := range e.Expired {
 		a.expire(ended, at)
@@ -168,6 +163,18 @@ func (a *Account) renew(e *CycleRenewed, at time.Time) {
 	for _, g := range e.Granted {
 		a.addLot(g)
 	}
+}
+
+// rollOver hands a part of what remains of a lot, or all of it, to a new lot.
+func (a *Account) rollOver(r Rolled, at time.Time) {
+	from := a.mustLot(r.From)
+	a.spend(from, r.Amount)
+	if from.Remaining == 0 {
+		a.end(from, at)
+	}
+	from.Recognised += r.Into.Price.Minor
+	a.birth(r.Into)
+	a.followRollover(from.ID, r.Into.Lot)
 }
 
 // followRollover keeps a purchase with the lot that its credits rolled into, so that a refund finds them.

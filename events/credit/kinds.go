@@ -28,9 +28,11 @@ func (*HoldCaptured) Kind() string        { return "HoldCaptured" }
 func (*HoldReleased) Kind() string        { return "HoldReleased" }
 func (*HoldLapsed) Kind() string          { return "HoldLapsed" }
 func (*CreditExpired) Kind() string       { return "CreditExpired" }
+func (*CreditRolledOver) Kind() string    { return "CreditRolledOver" }
 func (*BalanceLow) Kind() string          { return "BalanceLow" }
 func (*BalanceExhausted) Kind() string    { return "BalanceExhausted" }
 func (*CreditExpiringSoon) Kind() string  { return "CreditExpiringSoon" }
+func (*NothingChanged) Kind() string      { return "NothingChanged" }
 func (*CatalogPublished) Kind() string    { return "CatalogPublished" }
 
 func (*AccountOpened) event()       {}
@@ -59,9 +61,11 @@ func (*HoldCaptured) event()        {}
 func (*HoldReleased) event()        {}
 func (*HoldLapsed) event()          {}
 func (*CreditExpired) event()       {}
+func (*CreditRolledOver) event()    {}
 func (*BalanceLow) event()          {}
 func (*BalanceExhausted) event()    {}
 func (*CreditExpiringSoon) event()  {}
+func (*NothingChanged) event()      {}
 func (*CatalogPublished) event()    {}
 
 // New returns an empty event of the kind, or nil for a kind that this version does not know.
@@ -119,12 +123,16 @@ func New(kind string) Event {
 		return new(HoldLapsed)
 	case "CreditExpired":
 		return new(CreditExpired)
+	case "CreditRolledOver":
+		return new(CreditRolledOver)
 	case "BalanceLow":
 		return new(BalanceLow)
 	case "BalanceExhausted":
 		return new(BalanceExhausted)
 	case "CreditExpiringSoon":
 		return new(CreditExpiringSoon)
+	case "NothingChanged":
+		return new(NothingChanged)
 	case "CatalogPublished":
 		return new(CatalogPublished)
 	}
@@ -160,9 +168,11 @@ func Kinds() []string {
 		"HoldReleased",
 		"HoldLapsed",
 		"CreditExpired",
+		"CreditRolledOver",
 		"BalanceLow",
 		"BalanceExhausted",
 		"CreditExpiringSoon",
+		"NothingChanged",
 		"CatalogPublished",
 	}
 }

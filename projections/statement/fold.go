@@ -164,6 +164,9 @@ func (w *work) fold(s *state, event credit.Event, at time.Time) (types uint32, m
 	case *credit.CreditExpired:
 		s.end(e.Lot, at, s.cycle)
 		change, types = -inCredits(e.Unit, e.Amount), bit(Expiry)
+	case *credit.CreditRolledOver:
+		s.end(e.From, at, s.cycle)
+		change, types = inCredits(e.Into.Unit, e.Into.Amount-e.Amount), bit(Renewal)
 	case *credit.GrantRevoked:
 		s.end(e.Lot, at, s.cycle)
 		change, types = -inCredits(e.Unit, e.Amount), bit(Revocation)

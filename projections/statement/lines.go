@@ -149,6 +149,8 @@ func (l *lister) list(event credit.Event) {
 		l.add(Line{Type: Purchase, Purchase: e.Purchase, Money: e.Price, Catalog: e.Catalog, Expires: e.Ends}, 1, births(e.Grant))
 	case *credit.CreditExpired:
 		l.add(Line{Type: Expiry}, -1, deaths(e.Ended))
+	case *credit.CreditRolledOver:
+		l.add(Line{Type: Renewal}, 0, births(e.Into))
 	case *credit.GrantRevoked:
 		l.add(Line{Type: Revocation, Description: e.Reason}, -1, []credit.Draw{{Lot: e.Lot, Pool: e.Pool, Unit: e.Unit, Amount: e.Amount}})
 	case *credit.PurchaseRefunded:

@@ -183,7 +183,7 @@ func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 				return done
 			}
 		}
-		facts, refusal = r.Command.Decide(account, s.books, now)
+		facts, refusal = rules.Decide(r.Command, r.Key != "", account, s.books, now)
 	}
 	if refusal != nil && len(facts) == 0 {
 		s.answerAfter(e.commit, c, index, Answer{Err: refusal})

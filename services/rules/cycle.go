@@ -125,6 +125,11 @@ func endPool(a *credit.Account, p *credit.Pool, c *Catalog, e *credit.CycleRenew
 	at, pool := e.Cycle.From, c.Pools[p.Name]
 	var rolled credit.Amount
 	live := p.Live()
+	for _, l := range live {
+		if l.Kind == credit.KindRollover && l.Starts.Equal(at) {
+			rolled += l.Granted // rolled over at this boundary already
+		}
+	}
 	for i := len(live) - 1; i >= 0; i-- {
 		l := live[i]
 		over := !l.Ends.IsZero() && !l.Ends.After(at)

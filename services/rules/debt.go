@@ -26,12 +26,17 @@ func withRepayment(a *credit.Account, c *Catalog, now time.Time, facts ...credit
 	return append(facts, repay(after, c, now)...)
 }
 
+// maxRepaying is how many lots one decision lets repay debt, so that its facts fit an entry. What they do
+// not cover is repaid by the next decision that may.
+const maxRepaying = 256
+
 // repay states and folds the repayments that are possible now. Frozen lots repay nothing.
 func repay(a *credit.Account, c *Catalog, now time.Time) []credit.Fact {
 	if len(a.Debts()) == 0 || a.Closed() || c == nil {
 		return nil
 	}
 	var facts []credit.Fact
+	most := maxRepaying
 	plan := planOf(c, a.Plan())
 	for _, debt := range append([]credit.Debt(nil), a.Debts()...) {
 		var pools []*Pool
@@ -42,9 +47,16 @@ func repay(a *credit.Account, c *Catalog, now time.Time) []credit.Fact {
 		}
 		u := burn{account: a, at: now}
 		short := u.draw(pools, "", debt.Amount, 1)
+		if len(u.draws) > most {
+			for _, d := range u.draws[most:] {
+				short += d.Amount
+			}
+			u.draws = u.draws[:most]
+		}
 		if short == debt.Amount {
 			continue
 		}
+		most -= len(u.draws)
 		e := &credit.DebtRepaid{Meter: debt.Meter, Amount: debt.Amount - short, Draws: u.draws}
 		a.Evolve(e, now)
 		facts = append(facts, credit.Fact{At: now, Event: e})

@@ -18,6 +18,10 @@ type PlaceHold struct {
 	Attributes  json.RawMessage
 }
 
+// maxHeldLots is of how many lots one hold sets parts aside at most: its capture, release or lapse, which
+// says more of each lot than the hold does, has to fit an entry.
+const maxHeldLots = 1000
+
 // Decide states HoldPlaced, or refuses as a use would be.
 func (c PlaceHold) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, error) {
 	r := checkUse(c.Quantity, c.Description, c.Attributes)
@@ -55,6 +59,9 @@ func (c PlaceHold) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.F
 	}
 	if due.short > 0 {
 		return nil, insufficient(a, catalog, c.Meter, due)
+	}
+	if len(u.draws) > maxHeldLots {
+		return nil, invalid("quantity", fmt.Sprintf("%d would set aside parts of more than %d lots: hold less at once", c.Quantity, maxHeldLots))
 	}
 	plan := planOf(catalog, a.Plan())
 	before := remaining(a, plan)

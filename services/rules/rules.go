@@ -14,8 +14,18 @@ type Command interface {
 	Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, error)
 }
 
+// Decide is what carrying out a command with an idempotency key means: one that has nothing to change
+// says so, because its key has to be remembered (DESIGN.md §2). A command without a key states nothing then.
+func Decide(c Command, keyed bool, a *credit.Account, b *Book, now time.Time) ([]credit.Fact, error) {
+	facts, err := c.Decide(a, b, now)
+	if keyed && err == nil && len(facts) == 0 {
+		facts = []credit.Fact{{At: now, Event: &credit.NothingChanged{}}}
+	}
+	return facts, err
+}
+
 // Due is what fell due at one instant: facts with a key of their own ("cycle/3", "expiry/l2",
-// "lapse/h1", "unpaid-purchase/<id>", "expiring/l2"), which become an entry of their own in front of the command's.
+// "lapse/h1", "unpaid-purchase/<id>", "expiring/l2", "rollover/l2"), which become an entry of their own in front of the command's.
 type Due struct {
 	Key   string
 	Facts []credit.Fact

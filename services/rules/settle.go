@@ -66,11 +66,53 @@ func settleAt(a *credit.Account, b *Book, at time.Time, all []Due, limit int) []
 			all = append(all, book(a, at, "unpaid-purchase/"+p.ID, &credit.PurchaseExpired{Purchase: p.ID}))
 		}
 	}
+	if boundary {
+		all = lightenRenewal(a, b, at, all, limit)
+	}
 	if boundary && len(all) < limit {
 		e := renewal(a, b)
 		due := book(a, at, cycleKey(e.Cycle.Number), e)
 		due.Facts = append(due.Facts, repay(a, b.At(at), at)...)
 		all = append(all, due)
+	}
+	return all
+}
+
+// maxInRenewal is how many lots one CycleRenewed names at most, so that it fits an entry however many
+// lots end with the cycle: 256 of them take less than 150 KiB.
+const maxInRenewal = 256
+
+// lightenRenewal books what a renewal at its boundary would have to say of more lots than one fact may
+// name, each by itself just before it, until the rest fits or all are limit. What expires goes first: it
+// has no part in what rolls over.
+func lightenRenewal(a *credit.Account, b *Book, at time.Time, all []Due, limit int) []Due {
+	e := renewal(a, b)
+	surplus := len(e.Expired) + len(e.Rolled) - maxInRenewal
+	if surplus <= 0 {
+		return all
+	}
+	partly := make(map[string]bool, len(e.Rolled)) // lots of which only a part rolls over: the renewal's
+	for _, r := range e.Rolled {
+		partly[r.From] = true
+	}
+	for _, ended := range e.Expired {
+		if surplus == 0 || len(all) >= limit {
+			return all
+		}
+		if !partly[ended.Lot] {
+			all = append(all, book(a, at, "expiry/"+ended.Lot, &credit.CreditExpired{Ended: ended}))
+			surplus--
+		}
+	}
+	for _, r := range e.Rolled {
+		if surplus == 0 || len(all) >= limit {
+			return all
+		}
+		if l := a.Lot(r.From); l.Remaining == r.Amount {
+			r.Into.Lot = a.NextLot(0)
+			all = append(all, book(a, at, "rollover/"+r.From, &credit.CreditRolledOver{Rolled: r}))
+			surplus--
+		}
 	}
 	return all
 }

@@ -300,6 +300,7 @@ func (s *Source) note(c *customer) {
 		&credit.PlanChangeScheduled{Plan: "pro", Due: c.Cycle().To},
 		&credit.BalanceLow{Remaining: unit, Threshold: 5 * unit},
 		&credit.BalanceExhausted{},
+		&credit.NothingChanged{},
 	}
 	s.asked(c, s.now, notes[s.rng.IntN(len(notes))])
 }

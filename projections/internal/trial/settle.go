@@ -70,6 +70,12 @@ func (s *Source) renew(c *customer) {
 	if p := c.Pending(); p != nil {
 		e.Plan = p.Plan
 	}
+	for _, l := range c.Lots() {
+		if l.Remaining > 0 && l.Ends.Equal(boundary) && l.Kind == credit.KindAllowance && s.chance(10) {
+			into := credit.Grant{Lot: c.NextLot(0), Pool: l.Pool, Unit: l.Unit, Amount: l.Remaining, Starts: boundary, Ends: e.Cycle.To, Kind: credit.KindRollover}
+			s.fell(c, "rollover/"+l.ID, boundary, &credit.CreditRolledOver{Rolled: credit.Rolled{From: l.ID, Amount: l.Remaining, Into: into}})
+		}
+	}
 	lots := 0
 	name := func() string { lots++; return c.NextLot(lots - 1) }
 	for _, l := range c.Lots() {
