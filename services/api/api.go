@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -61,6 +62,7 @@ type API struct {
 	cfg      Config
 	log      *slog.Logger
 	limits   limits
+	visits   visits
 	metrics  *metrics
 	document []byte // OpenAPI
 	handler  http.Handler
@@ -78,7 +80,7 @@ func New(cfg Config) *API {
 		cfg.AnswerWithin = 10 * time.Second
 	}
 	a := &API{cfg: cfg, log: cfg.Logger, metrics: newMetrics()}
-	a.limits.perSecond = cfg.RatePerKey
+	a.limits.perSecond, a.visits.grace = cfg.RatePerKey, cutGrace
 	a.handler = a.mux()
 	return a
 }
@@ -107,12 +109,15 @@ func (a *API) serve(rt *route) http.Handler {
 	counted := a.metrics.of(rt.id)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		ctx, cancel := r.Context(), func() {}
-		if !rt.stream {
-			ctx, cancel = context.WithTimeout(ctx, a.cfg.AnswerWithin)
-		}
-		c := &call{API: a, ctx: ctx, w: w, r: r, route: rt}
+		ctx, cancel := a.bound(r.Context(), rt)
 		defer cancel()
+		c := &call{API: a, ctx: ctx, w: w, r: r, route: rt}
+		visit, entered := a.visits.enter(rt.id, cancel)
+		if !entered {
+			counted.observe(c.write(problemReply(c, errStopping)), time.Since(started))
+			return
+		}
+		defer a.visits.leave(visit)
 		defer c.release()
 		reply, err := c.carryOut()
 		if err != nil {
@@ -122,6 +127,21 @@ func (a *API) serve(rt *route) http.Handler {
 		counted.observe(status, time.Since(started))
 	})
 }
+
+// errStopping answers whoever comes when the doors are closed.
+var errStopping = fmt.Errorf("%w: the server is stopping", accounts.ErrUnavailable)
+
+// bound limits how long a request may take, unless it answers for as long as its client listens.
+func (a *API) bound(ctx context.Context, rt *route) (context.Context, context.CancelFunc) {
+	if rt.stream {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, a.cfg.AnswerWithin)
+}
+
+// Close lets no request in any more and returns when none is under way: then nothing that they use is used by
+// them. What is there when ctx ends is cut short. The error is ErrBusy when something did not heed that.
+func (a *API) Close(ctx context.Context) error { return a.visits.close(ctx) }
 
 // carryOut runs the checks and the handler. A panic is a broken invariant: the outcome is unknown.
 func (c *call) carryOut() (answer reply, err error) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -16,6 +17,9 @@ var described = sync.OnceValue(func() *huma.OpenAPI {
 	_, doc := document((&API{}).routes())
 	return doc
 })
+
+// SetCutGrace sets how long requests that were cut short have for leaving.
+func (a *API) SetCutGrace(d time.Duration) { a.visits.grace = d }
 
 // AsDescribed compares an answer with what the document says of it.
 func AsDescribed(method, path string, status int, media string, body []byte) error {

@@ -28,7 +28,7 @@ const (
 	laneBatch     = 2 << 20  // and their size in bytes
 	laneBacklog   = 64 << 20 // the size in bytes of what may wait; beyond it requests are unavailable
 	natsPending   = 1 << 20  // messages that may wait for this door in the client
-	natsDrainTime = 10 * time.Second
+	natsFlushTime = time.Second
 )
 
 // NATSDoor answers requests until Close.
@@ -38,10 +38,13 @@ type NATSDoor struct {
 	sub     *nats.Subscription
 	counted map[string]*operationMetrics
 	drained chan struct{}
+	ctx     context.Context // of all that is under way; ended by cut
+	cut     context.CancelFunc
 
-	mu    sync.Mutex
-	lanes map[string]*lane
-	busy  sync.WaitGroup
+	mu     sync.Mutex
+	closed bool
+	lanes  map[string]*lane
+	busy   sync.WaitGroup
 }
 
 // ServeNATS answers requests that arrive on the connection, which must be a service's, and not be used for
@@ -51,6 +54,7 @@ func (a *API) ServeNATS(conn *nats.Conn) (*NATSDoor, error) {
 		"usage": a.metrics.of("natsUsage"), "check": a.metrics.of("natsCheck"), "balance": a.metrics.of("natsBalance"),
 		"": a.metrics.of("natsUnknown"),
 	}}
+	d.ctx, d.cut = context.WithCancel(context.Background())
 	var err error
 	if d.sub, err = conn.QueueSubscribe(natsSubjects, natsQueue, d.arrived); err != nil {
 		return nil, fmt.Errorf("open the NATS door: %w", err)
@@ -65,18 +69,42 @@ func (a *API) ServeNATS(conn *nats.Conn) (*NATSDoor, error) {
 	return d, nil
 }
 
-// Close takes no more requests and returns when those that came were answered.
-func (d *NATSDoor) Close() error {
+// Close takes no more requests and returns when those that came are answered. What waits when ctx ends is
+// answered that its outcome is unknown, or, where it was not begun, that the server is stopping. The error
+// is ErrBusy when something did not heed that.
+func (d *NATSDoor) Close(ctx context.Context) error {
+	defer d.cut()
 	if err := d.sub.Drain(); err != nil {
-		return fmt.Errorf("close the NATS door: %w", err)
+		d.log.Warn("the NATS door takes no more requests", "error", err)
 	}
+	if d.conn.IsConnected() { // else nothing more can come, and nobody could say so
+		select {
+		case <-d.drained:
+		case <-ctx.Done():
+		}
+	}
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		d.busy.Wait()
+		close(idle)
+	}()
 	select {
-	case <-d.drained:
-	case <-time.After(natsDrainTime):
+	case <-idle:
+	case <-ctx.Done():
+		d.cut()
+		grace := time.NewTimer(cutGrace)
+		defer grace.Stop()
+		select {
+		case <-idle:
+		case <-grace.C:
+			return fmt.Errorf("close the NATS door: %w", ErrBusy)
+		}
 	}
-	d.busy.Wait()
-	if err := d.conn.FlushTimeout(natsDrainTime); err != nil {
-		return fmt.Errorf("close the NATS door: %w", err)
+	if err := d.conn.FlushTimeout(natsFlushTime); err != nil && d.conn.IsConnected() {
+		d.log.Warn("the last answers over NATS may not have arrived", "error", err)
 	}
 	return nil
 }
@@ -105,11 +133,19 @@ func (d *NATSDoor) arrived(m *nats.Msg) {
 	start := l.running < lanesAtOnce
 	if start {
 		l.running++
-		d.busy.Add(1)
 	}
 	l.mu.Unlock()
 	if start {
-		go l.run()
+		d.start(l)
+	}
+}
+
+// start serves a lane. A message that comes when the door is closed has come after the last that is answered.
+func (d *NATSDoor) start(l *lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.busy.Go(l.run)
 	}
 }
 
@@ -168,5 +204,5 @@ func (d *NATSDoor) answer(m *nats.Msg, operation string, body []byte, started ti
 
 // within bounds how long a batch waits for the journal.
 func (d *NATSDoor) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d.cfg.AnswerWithin)
+	return context.WithTimeout(d.ctx, d.cfg.AnswerWithin)
 }

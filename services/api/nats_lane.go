@@ -29,7 +29,6 @@ type lane struct {
 
 // run serves batches until nothing waits.
 func (l *lane) run() {
-	defer l.door.busy.Done()
 	var w laneWork
 	for {
 		batch := l.take(w.batch[:0])
@@ -87,9 +86,15 @@ func (w *laneWork) serve(l *lane) {
 			d.log.Error("a request broke an invariant", "tenant", l.tenant.Name(), "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
+	if ctx.Err() != nil {
+		for _, m := range w.batch {
+			d.refuse(m, operationIn(m), errStopping, 0)
+		}
+		return
+	}
 	w.uses, w.events, w.requests = w.uses[:0], w.events[:0], w.requests[:0]
 	for _, m := range w.batch {
-		operation := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+		operation := operationIn(m)
 		if len(m.Data) > maxBatch {
 			d.refuse(m, operation, tooLarge(maxBatch), 0)
 			continue
@@ -109,6 +114,8 @@ func (w *laneWork) serve(l *lane) {
 	clear(w.events)
 	clear(w.requests)
 }
+
+func operationIn(m *nats.Msg) string { return m.Subject[strings.LastIndexByte(m.Subject, '.')+1:] }
 
 func (w *laneWork) decode(l *lane, m *nats.Msg) {
 	events, err := decodeEvents(m.Data)

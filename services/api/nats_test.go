@@ -170,7 +170,7 @@ func TestCloseAnswersWhatHasCome(t *testing.T) {
 		t.Fatal(err)
 	}
 	trial.Must(s.NATS.Request("credits.other.balance", []byte(`{"account":"a"}`), 10*time.Second))(t)
-	if err := door.Close(); err != nil {
+	if err := door.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 50 {
@@ -253,7 +253,7 @@ func TestUsageThatGaveUpIsDecidedAsItWasSent(t *testing.T) {
 	if header.Get("Nats-Service-Error") != "unavailable" {
 		t.Errorf("answered %v", answer)
 	}
-	if err := door.Close(); err != nil { // the batch is through
+	if err := door.Close(t.Context()); err != nil { // the batch is through
 		t.Error(err)
 	}
 	close(release)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
+	"sync"
 
 	"creditstream/events/journal"
 	"creditstream/projections/statement"
@@ -18,15 +18,13 @@ import (
 	"creditstream/services/purchases"
 )
 
-// drainWithin is how long requests under way may take when the node stops.
-const drainWithin = 10 * time.Second
-
 // doors is where the outside comes in, and what turns it into commands.
 type doors struct {
 	address   string
 	listener  net.Listener
 	http      *http.Server
 	served    chan error
+	api       *api.API
 	nats      *api.NATSDoor
 	intake    *intake.Intake
 	sweeper   *cycles.Sweeper
@@ -50,17 +48,17 @@ func (n *Node) openDoors(ctx context.Context) error {
 			return err
 		}
 	}
-	door := api.New(n.doorConfig())
+	d.api = api.New(n.doorConfig())
 	// The door has a connection of its own: a flood of requests must not delay acks or feeds.
 	if n.requests, err = n.connect(ctx, "creditstream-requests"); err != nil {
 		return err
 	}
-	if d.nats, err = door.ServeNATS(n.requests); err != nil {
+	if d.nats, err = d.api.ServeNATS(n.requests); err != nil {
 		return err
 	}
 	d.sweeper = cycles.Start(n.accounts, cycles.Config{Logger: n.log})
 	if d.listener != nil {
-		d.http = api.Server(door.Handler())
+		d.http = api.Server(d.api.Handler())
 		d.served = make(chan error, 1)
 		go func() { d.served <- d.http.Serve(d.listener) }()
 	}
@@ -111,17 +109,25 @@ func (n *Node) doorConfig() api.Config {
 	}
 }
 
-// close stops the doors first and then what stands behind them: whoever was let in is answered.
-func (d *doors) close() error {
-	var faults []error
-	if d.http != nil {
-		faults = append(faults, d.closeHTTP())
-	} else if d.listener != nil {
-		faults = append(faults, d.listener.Close())
-	}
+// close stops the doors first and then what stands behind them. Whoever was let in is answered, or cut short
+// when ctx ends. The error is api.ErrBusy when somebody is still there after that: then the views are in use.
+func (d *doors) close(ctx context.Context) error {
+	var fromNATS error
+	var closing sync.WaitGroup
 	if d.nats != nil {
-		faults = append(faults, d.nats.Close())
+		closing.Go(func() { fromNATS = d.nats.Close(ctx) })
 	}
+	var fromHTTP error
+	if d.http != nil {
+		fromHTTP = d.closeHTTP(ctx)
+	} else if d.listener != nil {
+		fromHTTP = d.listener.Close()
+	}
+	var inside error
+	if d.api != nil {
+		inside = d.api.Close(ctx)
+	}
+	closing.Wait()
 	if d.intake != nil {
 		d.intake.Stop()
 	}
@@ -134,15 +140,14 @@ func (d *doors) close() error {
 	if d.purchases != nil {
 		d.purchases.Close()
 	}
-	return errors.Join(faults...)
+	return errors.Join(fromHTTP, fromNATS, inside)
 }
 
-func (d *doors) closeHTTP() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainWithin)
-	defer cancel()
+// closeHTTP hangs up on whoever is still connected when ctx ends; that he was is no fault.
+func (d *doors) closeHTTP(ctx context.Context) error {
 	err := d.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, d.http.Close())
+	if err != nil && ctx.Err() != nil {
+		err = d.http.Close()
 	}
 	if served := <-d.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

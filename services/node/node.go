@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +65,8 @@ type Config struct {
 	// Trap, when set, is called at the points that packages accounts and projections name Trapped: tests end
 	// the process there.
 	Trap func(point string)
+	// Drain is how long requests under way may take when the node stops; then they are cut short. Default 10 s.
+	Drain time.Duration
 	// Logger gets what an operator may want to know; nil discards it.
 	Logger *slog.Logger
 }
@@ -101,6 +102,7 @@ type Node struct {
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 64<<20)
 	cfg.Shards = cmp.Or(cfg.Shards, 1)
+	cfg.Drain = cmp.Or(cfg.Drain, 10*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -222,65 +224,6 @@ func (n *Node) NATS() string {
 		return bus.Redact(n.cfg.External.URL)
 	}
 	return n.bus.Addr()
-}
-
-// Close answers what is under way, refuses the rest, and closes everything. Closing again does nothing.
-func (n *Node) Close() error {
-	n.closing.Do(func() { n.closed = n.close() })
-	return n.closed
-}
-
-func (n *Node) close() error {
-	var faults []error
-	faults = append(faults, n.doors.close())
-	n.logins.close()
-	n.stopShards(drainWithin)
-	faults = append(faults, n.views.close(), n.closeJournals())
-	if n.credentials != nil {
-		n.credentials.Close()
-	}
-	for _, conn := range []*nats.Conn{n.requests, n.writer, n.services} {
-		if conn != nil {
-			conn.Close()
-		}
-	}
-	if n.bus != nil {
-		n.bus.Shutdown()
-	}
-	if n.unlock != nil {
-		faults = append(faults, n.unlock())
-	}
-	return errors.Join(faults...)
-}
-
-// stopShards lets what is under way be answered. Where the journal does not acknowledge, it is closed after
-// a while: the outcome stays unknown until the next start.
-func (n *Node) stopShards(within time.Duration) {
-	n.mu.Lock()
-	shards := slices.Collect(maps.Values(n.shards))
-	n.mu.Unlock()
-	var stopping sync.WaitGroup
-	for _, s := range shards {
-		stopping.Go(s.Stop)
-	}
-	late := time.AfterFunc(within, func() {
-		n.log.Warn("journals do not acknowledge what is under way; they are closed", "after", within)
-		if err := n.closeJournals(); err != nil {
-			n.log.Warn("close the journals", "error", err)
-		}
-	})
-	defer late.Stop()
-	stopping.Wait()
-}
-
-func (n *Node) closeJournals() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var faults []error
-	for _, j := range n.journals {
-		faults = append(faults, j.Close())
-	}
-	return errors.Join(faults...)
 }
 
 // views is the stores of all kinds of view and what keeps them up to date.
