@@ -263,14 +263,18 @@ type (
 		Attributes  json.RawMessage `json:"attributes,omitempty"`
 	}
 
-	// UsageDenied is a refusal that the tenant wants on record.
+	// UsageDenied is a refusal that the tenant wants on record. One record may stand for several refusals of
+	// the meter with the code: for Count of them, none of them before Since; Quantity and what follows are
+	// those of the last one.
 	UsageDenied struct {
-		Meter     string `json:"meter"`
-		Quantity  int64  `json:"quantity"`
-		Code      string `json:"code"`
-		BlockedBy string `json:"blocked_by,omitempty"`
-		Short     Amount `json:"short,omitempty"`
-		Catalog   uint32 `json:"catalog"`
+		Meter     string    `json:"meter"`
+		Quantity  int64     `json:"quantity"`
+		Code      string    `json:"code"`
+		BlockedBy string    `json:"blocked_by,omitempty"`
+		Short     Amount    `json:"short,omitempty"`
+		Catalog   uint32    `json:"catalog"`
+		Count     int64     `json:"count,omitempty"` // absent: one
+		Since     time.Time `json:"since,omitzero"`
 	}
 
 	// UsageReversed takes Quantity units of an earlier use back. Draws went back to lots that live, Lapsed

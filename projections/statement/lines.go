@@ -83,6 +83,8 @@ type Line struct {
 	Catalog   uint32
 	Money     credit.Money // of a purchase or refund, or what was paid for a grant
 	Code      string       // why a use was denied, or is unpaid
+	Count     int64        // how many refusals a denial stands for
+	Since     time.Time    // the first of them is not before
 	Scheduled time.Time    // when a plan change will be
 	Expires   time.Time    // of a hold, or of what was granted
 }
@@ -172,7 +174,7 @@ func (l *lister) list(event credit.Event) {
 		}
 		l.add(line, 0, nil)
 	case *credit.UsageDenied:
-		l.add(Line{Type: Denied, Meter: e.Meter, Quantity: e.Quantity, Code: e.Code, Catalog: e.Catalog}, 0, nil)
+		l.add(Line{Type: Denied, Meter: e.Meter, Quantity: e.Quantity, Code: e.Code, Catalog: e.Catalog, Count: max(e.Count, 1), Since: e.Since}, 0, nil)
 	}
 }
 

@@ -184,6 +184,9 @@ func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 			}
 		}
 		facts, refusal = rules.Decide(r.Command, r.Key != "", account, s.books, now)
+		if refusal != nil && len(facts) > 0 {
+			facts = s.denials.record(r.Account, facts, now)
+		}
 	}
 	if refusal != nil && len(facts) == 0 {
 		s.answerAfter(e.commit, c, index, Answer{Err: refusal})

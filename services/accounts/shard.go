@@ -85,6 +85,7 @@ type Shard struct {
 	encoder  credit.Encoder
 	ids      ids
 	recent   *recent
+	denials  denials
 	open     *commit
 	sent     []*commit
 	stages   []*view.Stage // empty ones
@@ -393,19 +394,22 @@ func (s *Shard) alone(ctx context.Context, c *call) (Answer, error) {
 	return c.answers[0], nil
 }
 
-// Sweep books what fell due before now for at most limit accounts, after everything that customers ask
-// for, and returns how many accounts it settled. It decides nothing: whoever touches an account
-// settles it first anyway.
+// Sweep books what fell due before now for at most limit accounts, and as many counts of refusals, after
+// everything that customers ask for, and returns how many it booked. It decides nothing: whoever touches an
+// account settles it first anyway.
 func (s *Shard) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	due, err := s.view.Due(now, limit)
-	if err != nil || len(due) == 0 {
+	if err != nil {
 		return 0, err
 	}
-	requests := make([]Request, len(due))
-	for i, account := range due {
-		requests[i] = Request{Account: account}
+	requests := s.denials.overdue(now, limit)
+	for _, account := range due {
+		requests = append(requests, Request{Account: account})
 	}
-	c := &call{requests: requests, answers: make([]Answer, len(due)), done: make(chan struct{}, 1), sweep: true}
+	if len(requests) == 0 {
+		return 0, nil
+	}
+	c := &call{requests: requests, answers: make([]Answer, len(requests)), done: make(chan struct{}, 1), sweep: true}
 	if err := s.submit(ctx, c); err != nil {
 		return 0, err
 	}
@@ -413,7 +417,7 @@ func (s *Shard) Sweep(ctx context.Context, now time.Time, limit int) (int, error
 	for i := range c.answers {
 		faults = append(faults, c.answers[i].Err)
 	}
-	return len(due), errors.Join(faults...)
+	return len(requests), errors.Join(faults...)
 }
 
 // ids makes UUIDs of version 7 (RFC 9562 §5.7): milliseconds, then a counter, then what is this

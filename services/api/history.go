@@ -80,6 +80,8 @@ type HistoryLine struct {
 	Catalog     uint32          `json:"catalog,omitempty" doc:"The version that priced it."`
 	Money       *Money          `json:"money,omitempty"`
 	Code        string          `json:"code,omitempty"`
+	Count       int64           `json:"count,omitempty" doc:"How many refusals a line of type denied stands for."`
+	Since       *time.Time      `json:"since,omitempty" doc:"The first of them is not before this time."`
 	Scheduled   *time.Time      `json:"scheduled,omitempty"`
 	Expires     *time.Time      `json:"expires,omitempty"`
 }
@@ -181,7 +183,7 @@ func lineOf(l *statement.Line, shard, scale int) HistoryLine {
 		Cost: unlessZero(l.Cost, scale), Debt: unlessZero(l.Debt, scale), Unpaid: unlessZero(l.Unpaid, scale),
 		Description: l.Description, Actor: l.Actor, Source: l.Source, Key: l.Key, Attributes: l.Attributes,
 		Draws: drawsOf(l.Draws, scale), Remaining: l.Remaining.Format(scale), Usage: l.Usage, Hold: l.Hold, Purchase: l.Purchase,
-		Plan: l.Plan, Catalog: l.Catalog, Money: moneyOf(l.Money), Code: l.Code, Scheduled: endOf(l.Scheduled), Expires: endOf(l.Expires),
+		Plan: l.Plan, Catalog: l.Catalog, Money: moneyOf(l.Money), Code: l.Code, Count: l.Count, Since: endOf(l.Since), Scheduled: endOf(l.Scheduled), Expires: endOf(l.Expires),
 	}
 	return line
 }
