@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"projections/internal/trial": {"events/credit", "projections"},
 	"deploy":                     {},
 	"cmd/credits":                {"..."},
+	"cmd/internal/chart":         {},
 	"cmd/internal/load":          {"..."},
 	"cmd/internal/faultfs":       {},
 }

@@ -11,8 +11,8 @@ import (
 // sorts by time, as the keys of a good client do) whose random bits are the client's number and a
 // count. So the journal can be compared with what was acknowledged, charge by charge, at one bit each.
 
-// keyOf is the count-th key of a client.
-func keyOf(now time.Time, client int, count uint64) string {
+// KeyOf is the count-th key of a client (at most 4096 of them), made now.
+func KeyOf(now time.Time, client int, count uint64) string {
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|0x7000|uint64(client&0xfff))
 	binary.BigEndian.PutUint64(id[8:], 1<<63|count)
@@ -26,8 +26,8 @@ func keyOf(now time.Time, client int, count uint64) string {
 	return string(text[:])
 }
 
-// readKey reads what keyOf wrote.
-func readKey(key string) (client int, count uint64, ok bool) {
+// ReadKey reads what KeyOf wrote; ok is false for any other key.
+func ReadKey(key string) (client int, count uint64, ok bool) {
 	if len(key) != 36 {
 		return 0, 0, false
 	}

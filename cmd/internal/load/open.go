@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"creditstream/events/credit"
@@ -25,6 +26,9 @@ func (t *target) openAccounts(ctx context.Context) error {
 	t.names = make([]string, t.cfg.WorkingSet)
 	for i := range t.names {
 		t.names[i] = accountName(i * t.cfg.Accounts / t.cfg.WorkingSet)
+	}
+	if t.node == nil {
+		return t.postAccounts(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -65,6 +69,30 @@ func (t *target) importFrom(ctx context.Context, firsts <-chan int) error {
 			if answer.Err != nil {
 				return fmt.Errorf("open account: %w", answer.Err)
 			}
+		}
+	}
+	return nil
+}
+
+// postAccounts opens all accounts over HTTP, for a server in a process of its own.
+func (t *target) postAccounts(ctx context.Context) error {
+	door := newOverHTTP(t.http)
+	defer door.close()
+	share := (fortune / credit.Amount(t.cfg.Lots)).Format(scale)
+	lots := strings.TrimSuffix(strings.Repeat(`{"pool":"credits","credits":"`+share+`"},`, t.cfg.Lots), ",")
+	for first := 0; first < t.cfg.Accounts; first += importBatch {
+		door.body = door.body[:0]
+		opened := 0
+		for i := first; i < min(first+importBatch, t.cfg.Accounts); i++ {
+			door.body = fmt.Appendf(door.body, "{\"account\":%q,\"lots\":[%s]}\n", accountName(i), lots)
+			opened++
+		}
+		answer, err := door.ask(ctx, "/accounts/batch", "application/x-ndjson", "\r\nIdempotency-Key: open-"+strconv.Itoa(first))
+		if err != nil {
+			return err
+		}
+		if want := fmt.Sprintf(`"opened":%d`, opened); !strings.Contains(string(answer), want) {
+			return fmt.Errorf("open accounts: %s is expected, the answer is %.300s", want, answer)
 		}
 	}
 	return nil

@@ -2,204 +2,89 @@ package load
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
+	"maps"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go"
-
-	"creditstream/events/credit"
-	"creditstream/events/journal"
-	"creditstream/services/accounts"
-	"creditstream/services/rules"
 )
 
-// profile is what a client does once: it returns how many charges (or checks) were answered.
-type profile func(ctx context.Context, c *client, now time.Time) (int, error)
+// profile is what the clients do, and the defaults that go with it.
+type profile struct {
+	// do is one request: it returns how many charges or checks were answered.
+	do       func(ctx context.Context, c *client, now time.Time) (int, error)
+	doors    []string // that it may go through, the default first; none: only in process
+	clients  int
+	batch    int
+	accounts int
+	zipf     float64
+	meters   int  // beside the one that is charged
+	inside   bool // looks at the server from inside, so that has to be in this process
+}
+
+// The doors.
+const (
+	doorProcess = "process"
+	doorNATS    = "nats"
+	doorHTTP    = "http"
+)
+
+var anyDoor = []string{doorProcess, doorNATS, doorHTTP}
 
 var profiles = map[string]profile{
-	"spend":   spend,
-	"hot":     spend,
-	"bulk":    bulk,
-	"nats":    overNATS,
-	"http":    overHTTP,
-	"check":   check,
-	"rebuild": bulk,
+	"spend":   {do: spend, doors: anyDoor},
+	"hot":     {do: spend, doors: anyDoor, accounts: 1},
+	"bulk":    {do: spend, doors: anyDoor, clients: 8, batch: 1000},
+	"nats":    {do: spend, doors: []string{doorNATS}},
+	"http":    {do: spend, doors: []string{doorHTTP}},
+	"check":   {do: check, doors: anyDoor},
+	"mixed":   {do: mixed, doors: anyDoor, zipf: 1.1},
+	"matrix":  {do: matrix, doors: []string{doorHTTP}, clients: 1, accounts: matrixSide, meters: matrixSide},
+	"intake":  {do: overIntake, doors: []string{doorNATS}, inside: true},
+	"rebuild": {do: spend, clients: 8, batch: 1000, inside: true},
 }
 
 // Profiles lists the names of all profiles.
-func Profiles() []string {
-	return []string{"spend", "bulk", "hot", "nats", "http", "check", "rebuild"}
+func Profiles() []string { return slices.Sorted(maps.Keys(profiles)) }
+
+func (p profile) doorNames() []string {
+	if len(p.doors) == 0 {
+		return []string{doorProcess}
+	}
+	return p.doors
 }
 
-// needsDoors reports whether the profile's clients come over loopback TCP.
-func needsDoors(name string) bool { return name == "nats" || name == "http" }
+func (p profile) through(door string) bool { return slices.Contains(p.doorNames(), door) }
 
-// spend charges one account one unit, in process. hot is the same with a single account.
-func spend(ctx context.Context, c *client, now time.Time) (int, error) {
-	count := c.sent
-	c.sent++
-	answer := c.target.tenant.Do(ctx, c.request(now, count))
-	if answer.Err != nil {
-		return 0, answer.Err
-	}
-	c.acknowledged.add(c.number, count)
-	return 1, nil
+// charge is one unit from one account, under one key.
+type charge struct{ account, key string }
+
+// door is a way to the server, of one client.
+type door interface {
+	// charge charges all, in one request, and returns an error unless every one of them was recorded.
+	charge(ctx context.Context, batch []charge) error
+	// check asks whether one charge would be allowed; that it would not is an error.
+	check(ctx context.Context, account string) error
+	close()
 }
 
-// bulk charges many accounts in one request, in process.
-func bulk(ctx context.Context, c *client, now time.Time) (int, error) {
-	requests := make([]accounts.Request, c.target.cfg.Batch)
-	first := c.sent
-	for i := range requests {
-		requests[i] = c.request(now, c.sent)
-		c.sent++
-	}
-	for i, answer := range c.target.tenant.DoAll(ctx, requests) {
-		if answer.Err != nil {
-			return 0, answer.Err
-		}
-		c.acknowledged.add(c.number, first+uint64(i))
-	}
-	return len(requests), nil
+// errNotAllowed: nobody spends more than there is in a run, so this is a fault of the server.
+var errNotAllowed = errors.New("a check said that a charge is not allowed")
+
+// spend charges a batch. hot does it to a single account, bulk in large batches.
+func spend(ctx context.Context, c *client, now time.Time) (int, error) { return c.charge(ctx, now) }
+
+// check asks for one charge. It writes nothing.
+func check(ctx context.Context, c *client, _ time.Time) (int, error) {
+	return 1, c.door.check(ctx, c.account())
 }
 
-// check asks whether a charge would be allowed, in process: it writes nothing.
-func check(_ context.Context, c *client, _ time.Time) (int, error) {
-	a, now, _, err := c.target.tenant.Account(c.account())
-	if err != nil {
-		return 0, err
-	}
-	if quote := rules.Check(a, c.target.tenant.Books(), "unit", 1, now); !quote.Allowed {
-		return 0, quote.Refusal
-	}
-	return 1, nil
-}
+// checksInTen is how many of ten requests of the profile mixed only ask.
+const checksInTen = 9
 
-// overNATS sends charges as CloudEvents, one or a batch per request, over loopback TCP.
-func overNATS(ctx context.Context, c *client, now time.Time) (int, error) {
-	if c.nats == nil {
-		conn, err := nats.Connect(c.target.node.NATS(), nats.Name(fmt.Sprint("bench-", c.number)))
-		if err != nil {
-			return 0, err
-		}
-		c.nats = conn
+// mixed is what a feature service does: it asks often, and charges when the work is done.
+func mixed(ctx context.Context, c *client, now time.Time) (int, error) {
+	if c.random.IntN(10) < checksInTen {
+		return check(ctx, c, now)
 	}
-	first := c.sent
-	reply, err := c.nats.RequestWithContext(ctx, "credits."+tenantName+".usage", c.cloudEvents(now))
-	if err != nil {
-		return 0, fmt.Errorf("ask over NATS: %w", err)
-	}
-	return c.note(first, reply.Data)
-}
-
-// overHTTP posts charges as CloudEvents, one or a batch per request, over loopback TCP.
-func overHTTP(ctx context.Context, c *client, now time.Time) (int, error) {
-	first := c.sent
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.target.node.HTTP()+"/v1/tenants/"+tenantName+"/events", strings.NewReader(string(c.cloudEvents(now))))
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Content-Type", "application/cloudevents+json")
-	if c.target.cfg.Batch > 1 {
-		request.Header.Set("Content-Type", "application/cloudevents-batch+json")
-	}
-	response, err := c.target.http.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("ask over HTTP: %w", err)
-	}
-	body, err := io.ReadAll(response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return 0, fmt.Errorf("read the answer over HTTP: %w", err)
-	}
-	return c.note(first, body)
-}
-
-// cloudEvents is the next charges as a feature service would send them.
-func (c *client) cloudEvents(now time.Time) []byte {
-	c.body = c.body[:0]
-	if c.target.cfg.Batch > 1 {
-		c.body = append(c.body, '[')
-	}
-	for i := range c.target.cfg.Batch {
-		if i > 0 {
-			c.body = append(c.body, ',')
-		}
-		c.body = fmt.Appendf(c.body, `{"specversion":"1.0","id":%q,"source":"/bench","type":"creditstream.usage","subject":%q,"data":{"meter":"unit","quantity":1}}`, keyOf(now, c.number, c.sent), c.account())
-		c.sent++
-	}
-	if c.target.cfg.Batch > 1 {
-		c.body = append(c.body, ']')
-	}
-	return c.body
-}
-
-// note marks what an answer acknowledges.
-func (c *client) note(first uint64, body []byte) (int, error) {
-	var answer struct {
-		Results []struct {
-			Status string `json:"status"`
-			Code   string `json:"code"`
-			Detail string `json:"detail"`
-		} `json:"results"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != int(c.sent-first) {
-		return 0, fmt.Errorf("the answer is not one result per charge: %.300s", body)
-	}
-	for i, r := range answer.Results {
-		if r.Status != "recorded" {
-			return 0, fmt.Errorf("a charge was %s: %s: %s", r.Status, r.Code, r.Detail)
-		}
-		c.acknowledged.add(c.number, first+uint64(i))
-	}
-	return len(answer.Results), nil
-}
-
-func (c *client) account() string {
-	return c.target.names[c.random.IntN(len(c.target.names))]
-}
-
-func (c *client) request(now time.Time, count uint64) accounts.Request {
-	return accounts.Request{
-		Account: c.account(),
-		Key:     keyOf(now, c.number, count),
-		Hash:    credit.Hash{1},
-		Command: &rules.Use{Meter: "unit", Quantity: 1},
-	}
-}
-
-// rebuildViews rebuilds every view from the journal that was just written and says how fast.
-func (t *target) rebuildViews(ctx context.Context, result *Result) error {
-	name := journal.Name{Tenant: tenantName}
-	statuses, err := t.node.Runner().Status()
-	if err != nil {
-		return err
-	}
-	result.Rebuilds = make(map[string]float64)
-	for _, status := range statuses {
-		t.cfg.Progress("rebuilding " + status.View)
-		if err := t.node.Runner().WaitFor(ctx, status.View, name, t.head()); err != nil {
-			return err
-		}
-		start := time.Now()
-		rebuilt, err := t.node.Rebuild(ctx, status.View, name)
-		if err != nil {
-			return err
-		}
-		if rebuilt.Different > 0 || !rebuilt.Switched {
-			return fmt.Errorf("the rebuilt view %s differs in %d records", status.View, rebuilt.Different)
-		}
-		result.Rebuilds[status.View] = float64(result.InJournal) / time.Since(start).Seconds()
-	}
-	speeds := make([]float64, 0, len(result.Rebuilds))
-	for _, speed := range result.Rebuilds {
-		speeds = append(speeds, speed)
-	}
-	result.EventsPerSecond = slices.Min(speeds)
-	return nil
+	return c.charge(ctx, now)
 }

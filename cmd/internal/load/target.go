@@ -5,147 +5,186 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strconv"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"creditstream/events/credit"
 	"creditstream/services/accounts"
 	"creditstream/services/node"
 )
 
-const tenantName = "bench"
-
-// catalog is the programme that is put under load: one meter, one pool.
-const catalog = `
-name: Bench
-timezone: UTC
-currency: USD
-pools:
-  credits: {priority: 1, expires: never}
-meters:
-  unit: {price: "1", needs_plan: false}
-`
+const (
+	tenantName = "bench"
+	meter      = "unit"
+	scale      = 6 // decimals of an amount
+)
 
 // fortune is what each account has at the start: more than any run can spend.
 const fortune = credit.Amount(1e15)
 
-// target is the server under load.
+// target is the server under load: a node in this process, or a child process.
 type target struct {
-	cfg    Config
-	node   *node.Node
-	tenant *accounts.Tenant
-	http   *http.Client
-	names  []string // of the working set
+	cfg        Config
+	settings   settings
+	node       *node.Node // nil while the server has a process of its own
+	tenant     *accounts.Tenant
+	child      *Child
+	http, nats string       // where the doors are
+	conns      []*nats.Conn // that clients share
+	names      []string     // of the working set
 }
 
-func startTarget(ctx context.Context, cfg Config, dir string) (*target, error) {
+func startTarget(ctx context.Context, cfg Config, dir string) (t *target, err error) {
+	t = &target{cfg: cfg}
+	p := profiles[cfg.Profile]
+	t.settings = settings{Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), InFlight: cfg.InFlight, Doors: cfg.Door != doorProcess, Meters: p.meters}
+	if cfg.Profile == "rebuild" {
+		t.settings.Views = nil
+	}
+	if len(cfg.Serve) > 0 {
+		if t.child, err = StartChild(ctx, cfg.Serve, t.settings.text()); err != nil {
+			return nil, err
+		}
+		t.http, t.nats = t.child.HTTP, t.child.NATS
+		return t, nil
+	}
+	if t.node, err = t.settings.start(ctx); err != nil {
+		return nil, err
+	}
+	t.http, t.nats = t.node.HTTP(), t.node.NATS()
+	if t.tenant, err = t.node.Accounts().Tenant(tenantName); err != nil {
+		return nil, errors.Join(err, t.close())
+	}
+	return t, nil
+}
+
+// open opens the way in for one client.
+func (t *target) open(_ context.Context, client int) (door, error) {
+	switch t.cfg.Door {
+	case doorNATS:
+		conn, err := t.connectNATS(client)
+		return &overNATS{conn: conn}, err
+	case doorHTTP:
+		return newOverHTTP(t.http), nil
+	}
+	return &inProcess{tenant: t.tenant}, nil
+}
+
+// openBooks brings the journal into this process, if it is not in it.
+func (t *target) openBooks(ctx context.Context) (err error) {
+	if t.child == nil {
+		return nil
+	}
+	t.disconnect()
+	if err := t.child.Stop(); err != nil {
+		return err
+	}
+	t.child = nil
+	t.settings.Doors = false
+	if t.node, err = t.settings.start(ctx); err != nil {
+		return err
+	}
+	t.tenant, err = t.node.Accounts().Tenant(tenantName)
+	return err
+}
+
+func (t *target) disconnect() {
+	for _, conn := range t.conns {
+		conn.Close()
+	}
+	t.conns = nil
+}
+
+func (t *target) close() error {
+	t.disconnect()
+	var faults []error
+	if t.child != nil {
+		faults = append(faults, t.child.Stop())
+	}
+	if t.node != nil {
+		faults = append(faults, t.node.Close())
+	}
+	return errors.Join(faults...)
+}
+
+// memory is what the server's process uses.
+func (t *target) memory() memory {
+	if t.child != nil {
+		return memoryOf(t.child.Pid())
+	}
+	return memoryOf(os.Getpid())
+}
+
+// processorTime is what clients and server have used so far, on all processors.
+func (t *target) processorTime() time.Duration {
+	used := processorTime(os.Getpid())
+	if t.child != nil {
+		used += processorTime(t.child.Pid())
+	}
+	return used
+}
+
+// settings are what a server under load is started with, in this process or in another.
+type settings struct {
+	Data     string   `json:"data"`
+	Views    []string `json:"views"` // nil for all
+	InFlight int      `json:"in_flight"`
+	Doors    bool     `json:"doors"`
+	Meters   int      `json:"meters"` // of the catalog, beside the one that is charged
+}
+
+// start starts a node with one tenant that has a catalog.
+func (s settings) start(ctx context.Context) (*node.Node, error) {
 	c := node.Config{
-		Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), InFlight: cfg.InFlight,
+		Data: s.Data, Views: s.Views, InFlight: s.InFlight,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	if cfg.Profile == "rebuild" {
-		c.Views = nil
-	}
-	if needsDoors(cfg.Profile) {
+	if s.Doors {
 		c.Listen, c.NATSListen, c.Dev = "127.0.0.1:0", "127.0.0.1:0", true
 	}
 	n, err := node.Start(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{cfg: cfg, node: n, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: cfg.Clients, MaxConnsPerHost: cfg.Clients}}}
-	if err := t.prepare(ctx); err != nil {
+	if err := s.addTenant(ctx, n); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	return t, nil
+	return n, nil
 }
 
-func (t *target) prepare(ctx context.Context) (err error) {
-	if err := t.node.AddTenant(ctx, tenantName, 1); err != nil {
+func (s settings) addTenant(ctx context.Context, n *node.Node) error {
+	tenant, err := n.Accounts().Tenant(tenantName)
+	if errors.Is(err, accounts.ErrUnknownTenant) {
+		if err := n.AddTenant(ctx, tenantName, 1); err != nil {
+			return err
+		}
+		tenant, err = n.Accounts().Tenant(tenantName)
+	}
+	if err != nil {
 		return err
 	}
-	if t.tenant, err = t.node.Accounts().Tenant(tenantName); err != nil {
-		return err
-	}
-	_, _, err = t.tenant.Publish(ctx, []byte(catalog), "bench")
+	_, _, err = tenant.Publish(ctx, catalog(s.Meters), "bench")
 	return err
 }
 
-func (t *target) close() error {
-	t.http.CloseIdleConnections()
-	return t.node.Close()
-}
-
-// head is how many commits the journal has.
-func (t *target) head() uint64 { return t.tenant.Shards()[0].Head() }
-
-// check folds the journal again and compares it with what the clients were told.
-func (t *target) check(ctx context.Context, told *marks, result *Result) error {
-	var found marks
-	told.each(func(int, uint64) { result.Acknowledged++ })
-	folded := make(map[string]*credit.Account, len(t.names))
-	for _, name := range t.names {
-		folded[name] = credit.NewAccount(name)
+// catalog is the programme that is put under load: one pool, one meter, and others beside it.
+func catalog(others int) []byte {
+	text := []byte(`
+name: Bench
+timezone: UTC
+currency: USD
+scale: ` + strconv.Itoa(scale) + `
+pools:
+  credits: {priority: 1, expires: never}
+meters:
+  ` + meter + `: {price: "1", needs_plan: false}
+`)
+	for i := range others {
+		text = fmt.Appendf(text, "  %s%d: {price: \"1\", needs_plan: false}\n", meter, i)
 	}
-	decoder := new(credit.Decoder)
-	for commit, err := range t.node.Journal(tenantName, 0).Read(ctx, 1) {
-		if err != nil {
-			return fmt.Errorf("read the journal: %w", err)
-		}
-		entries, err := decoder.Decode(commit.Body)
-		if err != nil {
-			return fmt.Errorf("commit %d: %w", commit.Sequence, err)
-		}
-		for i := range entries {
-			t.fold(folded, &entries[i], &found, result)
-		}
-	}
-	told.each(func(client int, count uint64) {
-		if !found.has(client, count) {
-			result.Lost++
-		}
-	})
-	for id, account := range folded {
-		for _, p := range account.Pools() {
-			if !p.Terms.Close() {
-				result.Overdrawn++
-			}
-		}
-		live, _, _, err := t.tenant.Account(id)
-		if err != nil {
-			return err
-		}
-		if live.Pool("credits").Terms != account.Pool("credits").Terms {
-			return fmt.Errorf("the view says %+v of account %s and the journal %+v", live.Pool("credits").Terms, id, account.Pool("credits").Terms)
-		}
-	}
-	return nil
-}
-
-func (t *target) fold(folded map[string]*credit.Account, e *credit.Entry, found *marks, result *Result) {
-	account := folded[e.Account] // nil outside of the working set, where nothing is charged
-	for i := range e.Facts {
-		if account != nil {
-			account.Evolve(e.Facts[i].Event, e.Facts[i].At)
-		}
-		if _, ok := e.Facts[i].Event.(*credit.UsageRecorded); !ok {
-			continue
-		}
-		result.InJournal++
-		if client, count, ok := readKey(e.Key); !ok || !found.add(client, count) {
-			result.Doubled++
-		}
-	}
-}
-
-// processorTime is what this process has used so far, on all processors.
-func processorTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return text
 }

@@ -1,0 +1,77 @@
+package load
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// client is one who asks, one request at a time.
+type client struct {
+	number       int
+	target       *target
+	profile      profile
+	door         door
+	tallies      *tallies
+	recorded     *recorded
+	random       *rand.Rand
+	zipf         *rand.Zipf
+	acknowledged marks
+	sent         uint64 // charges so far
+	charges      []charge
+	spent        bool // the request under way is a charge
+}
+
+// run asks, waits for the answer, and asks again.
+func (c *client) run(ctx context.Context, until time.Time) error {
+	for {
+		start := time.Now()
+		if !start.Before(until) {
+			return nil
+		}
+		n, err := c.once(ctx, start)
+		if err != nil {
+			return err
+		}
+		took := time.Since(start).Microseconds()
+		c.tallies.note(c.number, func(m *measured) { m.add(took, n, c.spent) })
+	}
+}
+
+// once does what the profile says, and returns how many charges or checks were answered.
+func (c *client) once(ctx context.Context, now time.Time) (int, error) {
+	c.spent = false
+	return c.profile.do(ctx, c, now)
+}
+
+// account chooses whom to charge.
+func (c *client) account() string {
+	if c.zipf != nil {
+		return c.target.names[c.zipf.Uint64()]
+	}
+	return c.target.names[c.random.IntN(len(c.target.names))]
+}
+
+// next makes the next batch of charges.
+func (c *client) next(now time.Time) []charge {
+	c.charges = c.charges[:0]
+	for range c.target.cfg.Batch {
+		c.charges = append(c.charges, charge{account: c.account(), key: KeyOf(now, c.number, c.sent)})
+		c.sent++
+	}
+	return c.charges
+}
+
+// charge charges one batch, and notes that it was acknowledged.
+func (c *client) charge(ctx context.Context, now time.Time) (int, error) {
+	c.spent = true
+	first := c.sent
+	batch := c.next(now)
+	if err := c.door.charge(ctx, batch); err != nil {
+		return 0, err
+	}
+	for i := range batch {
+		c.acknowledged.add(c.number, first+uint64(i))
+	}
+	return len(batch), nil
+}

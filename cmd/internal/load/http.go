@@ -1,0 +1,111 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// overHTTP posts over one kept connection. It writes requests by hand and reads answers with net/http: that
+// package's client uses two goroutines a connection, and would take more of the processor than the server
+// that shares it.
+type overHTTP struct {
+	address string // host:port
+	conn    net.Conn
+	answers *bufio.Reader
+	body    []byte
+	sent    []byte
+	answer  []byte
+}
+
+func newOverHTTP(base string) *overHTTP {
+	return &overHTTP{address: strings.TrimPrefix(base, "http://")}
+}
+
+// answerWithin bounds how long an answer may take; the connection has one bound, renewed by the minute.
+const answerWithin = time.Minute
+
+// ask posts o.body and returns the answer, which is good until the next one.
+func (o *overHTTP) ask(ctx context.Context, path, media, headers string) ([]byte, error) {
+	if o.conn == nil {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", o.address)
+		if err != nil {
+			return nil, fmt.Errorf("connect to %s: %w", o.address, err)
+		}
+		o.conn, o.answers = conn, bufio.NewReader(conn)
+	}
+	o.sent = append(append(append(o.sent[:0], "POST /v1/tenants/"+tenantName...), path...), " HTTP/1.1\r\nHost: "...)
+	o.sent = append(append(append(o.sent, o.address...), "\r\nContent-Type: "...), media...)
+	o.sent = append(append(o.sent, headers...), "\r\nContent-Length: "...)
+	o.sent = append(strconv.AppendInt(o.sent, int64(len(o.body)), 10), "\r\n\r\n"...)
+	if err := o.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		return nil, err
+	}
+	if _, err := o.conn.Write(append(o.sent, o.body...)); err != nil {
+		return nil, fmt.Errorf("post %s: %w", path, err)
+	}
+	response, err := http.ReadResponse(o.answers, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer to %s: %w", path, err)
+	}
+	defer response.Body.Close()
+	if o.answer, err = readAll(response.Body, o.answer[:0]); err != nil {
+		return nil, fmt.Errorf("read the answer to %s: %w", path, err)
+	}
+	if response.StatusCode/100 != 2 {
+		return nil, fmt.Errorf("post %s: %s: %.300s", path, response.Status, o.answer)
+	}
+	return o.answer, nil
+}
+
+// readAll appends all of r to dst.
+func readAll(r io.Reader, dst []byte) ([]byte, error) {
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if errors.Is(err, io.EOF) {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}
+
+func (o *overHTTP) charge(ctx context.Context, batch []charge) error {
+	media := "application/cloudevents+json"
+	if len(batch) > 1 {
+		media = "application/cloudevents-batch+json"
+	}
+	o.body = appendCharges(o.body[:0], batch)
+	answer, err := o.ask(ctx, "/events", media, "")
+	if err != nil {
+		return err
+	}
+	return readCharges(answer, len(batch))
+}
+
+func (o *overHTTP) check(ctx context.Context, account string) error {
+	o.body = append(o.body[:0], `{"meter":"`+meter+`","quantity":1}`...)
+	answer, err := o.ask(ctx, "/accounts/"+account+"/check", "application/json", "")
+	if err != nil {
+		return err
+	}
+	return readCheck(answer)
+}
+
+func (o *overHTTP) close() {
+	if o.conn != nil {
+		_ = o.conn.Close() // all answers were read
+	}
+}

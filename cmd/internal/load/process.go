@@ -1,0 +1,48 @@
+package load
+
+import (
+	"context"
+
+	"creditstream/events/credit"
+	"creditstream/services/accounts"
+	"creditstream/services/rules"
+)
+
+// inProcess calls the service that stands behind the doors.
+type inProcess struct {
+	tenant   *accounts.Tenant
+	requests []accounts.Request
+}
+
+func (p *inProcess) charge(ctx context.Context, batch []charge) error {
+	if len(batch) == 1 {
+		return p.tenant.Do(ctx, requestOf(batch[0])).Err
+	}
+	p.requests = p.requests[:0]
+	for _, c := range batch {
+		p.requests = append(p.requests, requestOf(c))
+	}
+	for _, answer := range p.tenant.DoAll(ctx, p.requests) {
+		if answer.Err != nil {
+			return answer.Err
+		}
+	}
+	return nil
+}
+
+func requestOf(c charge) accounts.Request {
+	return accounts.Request{Account: c.account, Key: c.key, Hash: credit.Hash{1}, Command: &rules.Use{Meter: meter, Quantity: 1}}
+}
+
+func (p *inProcess) check(_ context.Context, account string) error {
+	a, now, _, err := p.tenant.Account(account)
+	if err != nil {
+		return err
+	}
+	if quote := rules.Check(a, p.tenant.Books(), meter, 1, now); !quote.Allowed {
+		return quote.Refusal
+	}
+	return nil
+}
+
+func (p *inProcess) close() {}
