@@ -181,8 +181,8 @@ func decode(ctx context.Context, j Journal, from uint64, to chan<- Commit) error
 }
 
 // CatchUp brings a view to the end of its journal before anyone else writes it. A view that is not of this
-// journal, or ahead of it, or of another version, is thrown away first, which log (nil discards) is
-// told. Nonsense marks the view damaged.
+// journal, or of another version, is thrown away first, which log (nil discards) is told. One that is ahead of
+// its journal, or on another chain, is journal.ErrDamaged. Nonsense marks the view damaged.
 func CatchUp(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Logger, progress func(done, total uint64)) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -213,9 +213,20 @@ func boot(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Logge
 	if err := view.Err(); err != nil || head == (Head{}) {
 		return err
 	}
-	err = j.Check(ctx, head)
-	if errors.Is(err, journal.ErrAhead) || errors.Is(err, journal.ErrDiverged) || errors.Is(err, journal.ErrOtherJournal) {
+	err = witness(ctx, view, head, j)
+	if errors.Is(err, journal.ErrOtherJournal) {
 		return throwAway(fold, view, log, err)
+	}
+	return err
+}
+
+// witness holds a journal against a view's checkpoint. A view is only told of commits that are on disk: one that
+// knows of a commit which its journal does not have (ErrAhead, ErrDiverged) says that the journal was shortened
+// or replaced, and that is journal.ErrDamaged.
+func witness(ctx context.Context, view *View, head Head, j Journal) error {
+	err := j.Check(ctx, head)
+	if errors.Is(err, journal.ErrAhead) || errors.Is(err, journal.ErrDiverged) {
+		return &journal.At{Sequence: head.Sequence, Err: fmt.Errorf("%w: the view %s of %s knows this commit, which was acknowledged: %w", journal.ErrDamaged, view.store.name, view.name, err)}
 	}
 	return err
 }

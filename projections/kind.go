@@ -289,7 +289,7 @@ func (k *kind) wrote(s *shard, err error) {
 		if errors.Is(err, context.Canceled) {
 			return
 		}
-		if !errors.Is(err, ErrDamaged) && !errors.Is(err, journal.ErrDamaged) {
+		if !errors.Is(err, ErrDamaged) && !errors.Is(err, journal.ErrDamaged) && k.store.Unreadable() == "" {
 			k.stall(s, err)
 			return
 		}

@@ -109,6 +109,46 @@ func (r *Runner) Add(j Journal, writer Writer) error {
 	return nil
 }
 
+// Check asks what the views of a journal know about it, before anything is appended to it or answered from it:
+// journal.ErrDamaged when one knows of a commit that is not in it. A journal that lost its end, or was replaced
+// by an older one, has no other witness once its anchor went the same way.
+func (r *Runner) Check(ctx context.Context, j Journal) error {
+	for _, k := range r.kinds {
+		head, err := k.knows(j.Name())
+		if err != nil || head.Journal != j.Start().Journal {
+			continue // a view that is unreadable, or of another journal, is built anew
+		}
+		view, err := k.store.View(j.Name(), k.fold.Version())
+		if err != nil {
+			return err
+		}
+		if err := witness(ctx, view, head, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Knows is the last commit that any view knows of a journal, whichever journal of that name it was; the zero
+// Head when none knows any.
+func (r *Runner) Knows(name Name) Head {
+	var last Head
+	for _, k := range r.kinds {
+		if head, err := k.knows(name); err == nil && head.Sequence > last.Sequence {
+			last = head
+		}
+	}
+	return last
+}
+
+func (k *kind) knows(name Name) (Head, error) {
+	standing, err := k.store.standing(name)
+	if err != nil || standing.Generation == 0 {
+		return Head{}, err
+	}
+	return checkpointOf(k.store.db, appendPrefix(nil, standing.Generation, name))
+}
+
 // Feed hands an acknowledged commit to all views of its journal. It never blocks: a view that cannot keep up
 // reads the journal instead. Nothing of c may be changed afterwards.
 func (r *Runner) Feed(name Name, c Commit) {

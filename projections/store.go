@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -31,6 +32,9 @@ const Format = 1
 // ErrDamaged says that a view is not served: its journal held nonsense, or its records are unreadable.
 var ErrDamaged = errors.New("view is damaged")
 
+// ErrNoView says that a store which is open to be looked at has no view of a journal.
+var ErrNoView = errors.New("there is no such view")
+
 // Cache is memory for blocks that stores share.
 type Cache = pebble.Cache
 
@@ -49,6 +53,8 @@ type Config struct {
 	Cache *Cache
 	// MemTable is the size of a memtable in bytes; 0 means 16 MiB. Up to four exist at a time.
 	MemTable uint64
+	// ReadOnly opens a store that is there to look at it: nothing is made, healed or tidied up.
+	ReadOnly bool
 	// Logger gets what Pebble has to say that needs a person; nil discards it.
 	Logger *slog.Logger
 }
@@ -56,9 +62,14 @@ type Config struct {
 // Store holds all views of one kind. It may be used concurrently.
 type Store struct {
 	name string
+	dir  string
+	fs   vfs.FS
 	db   *pebble.DB
 	log  pebbleLogger
-	keys sync.Pool // of *[]byte: a key that is looked up would else be garbage each time
+	only bool // to be read
+	// damaged is what was found unreadable in its files, if anything was.
+	damaged atomic.Pointer[string]
+	keys    sync.Pool // of *[]byte: a key that is looked up would else be garbage each time
 
 	mu     sync.Mutex
 	last   uint32 // generation
@@ -66,17 +77,22 @@ type Store struct {
 	closed bool
 }
 
-// Open opens a store, or makes it.
-func Open(cfg Config) (*Store, error) {
-	dir := filepath.Join(cfg.Dir, cfg.View)
-	db, err := pebble.Open(dir, options(cfg))
-	if err != nil {
-		return nil, fmt.Errorf("open view store %s: %w", dir, err)
+// open opens what is in the directory, or makes a store in it.
+func open(cfg Config) (*Store, error) {
+	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, views: make(map[Name]*View)}
+	if s.fs == nil {
+		s.fs = vfs.Default
 	}
-	s := &Store{name: cfg.View, db: db, log: pebbleLogger{cfg.Logger}, views: make(map[Name]*View)}
+	o := options(cfg)
+	o.EventListener = &pebble.EventListener{DataCorruption: s.corrupted}
+	o.ReadOnly, o.ErrorIfNotExists = cfg.ReadOnly, cfg.ReadOnly
+	var err error
+	if s.db, err = openPebble(s.dir, o); err != nil {
+		return nil, fmt.Errorf("open view store %s: %w", s.dir, err)
+	}
 	s.keys.New = func() any { return new([]byte) }
 	if err := s.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open view store %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open view store %s: %w", s.dir, err), s.db.Close())
 	}
 	return s, nil
 }
@@ -122,13 +138,13 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if format == 0 {
+	if format == 0 && !s.only {
 		return s.setNumber(formatKey, Format)
 	}
 	if format != Format {
 		return fmt.Errorf("its layout has version %d, this program reads %d: remove the directory and the views are built anew", format, Format)
 	}
-	if s.last, err = s.number(generationKey); err != nil {
+	if s.last, err = s.number(generationKey); err != nil || s.only {
 		return err
 	}
 	return s.dropOrphans()
@@ -165,6 +181,9 @@ func (s *Store) Close() error {
 	if closed {
 		return nil
 	}
+	if s.only {
+		return s.db.Close()
+	}
 	if err := s.db.Flush(); err != nil {
 		return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
 	}
@@ -194,6 +213,9 @@ func (s *Store) View(name Name, version uint32) (*View, error) {
 	standing, err := s.standing(name)
 	if err != nil {
 		return nil, fmt.Errorf("view %s of %s: %w", s.name, name, err)
+	}
+	if standing.Generation == 0 && s.only {
+		return nil, fmt.Errorf("view %s of %s: %w", s.name, name, ErrNoView)
 	}
 	if standing.Generation == 0 {
 		if standing, err = s.create(name, version); err != nil {

@@ -102,8 +102,8 @@ func refuseOrphanAnchor(cfg Config) error {
 	case err != nil:
 		return fmt.Errorf("the stream is not there, and %w: %w; move the file away to start an empty journal", ErrAnchorLost, err)
 	case a.Sequence > 0:
-		return fmt.Errorf("%w: the stream is not there, but %s knows commit %d of journal %s; restore the journal, "+
-			"or move the file away to start an empty one", ErrDamaged, cfg.Anchor, a.Sequence, a.Journal)
+		return &At{a.Sequence, fmt.Errorf("%w: the stream is not there, but %s knows this commit of journal %s; restore the journal, "+
+			"or move the file away to start an empty one", ErrDamaged, cfg.Anchor, a.Journal)}
 	}
 	return nil
 }
@@ -118,6 +118,7 @@ func (j *Journal) openAnchor(ctx context.Context) error {
 	a, err := readAnchor(path)
 	switch {
 	case err == nil:
+		j.anchor.written = Head{Journal: a.Journal, Sequence: a.Sequence, Hash: a.Hash}
 		return j.checkAnchor(ctx, a)
 	case errors.Is(err, fs.ErrNotExist) && j.head.Sequence == 0:
 		// Written before the first commit, it is never absent beside one.
@@ -133,19 +134,42 @@ func (j *Journal) openAnchor(ctx context.Context) error {
 
 func (j *Journal) checkAnchor(ctx context.Context, a anchorFile) error {
 	if (Name{a.Tenant, a.Shard}) != j.cfg.Name {
-		return fmt.Errorf("anchor %s is of journal %s/%d: %w", j.cfg.Anchor, a.Tenant, a.Shard, ErrOtherJournal)
+		return fmt.Errorf("%w: anchor %s is of journal %s/%d: %w", ErrDamaged, j.cfg.Anchor, a.Tenant, a.Shard, ErrOtherJournal)
 	}
 	head := Head{Journal: a.Journal, Sequence: a.Sequence, Hash: a.Hash}
 	err := j.check(ctx, head)
 	if errors.Is(err, ErrOtherJournal) || errors.Is(err, ErrAhead) || errors.Is(err, ErrDiverged) || errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("%w: it does not contain commit %d, which anchor %s says was acknowledged (%v)",
-			ErrDamaged, a.Sequence, j.cfg.Anchor, err)
+		return &At{a.Sequence, fmt.Errorf("%w: it does not contain commit %d, which anchor %s says was acknowledged (%v)",
+			ErrDamaged, a.Sequence, j.cfg.Anchor, err)}
+	}
+	return err
+}
+
+// CheckAnchor says whether the journal contains what its anchor knows: nil, ErrDamaged, ErrOtherJournal, or
+// ErrAnchorLost when there is none to ask. It changes nothing.
+func (j *Journal) CheckAnchor(ctx context.Context) error {
+	if j.cfg.Anchor == "" {
+		return nil
+	}
+	a, err := readAnchor(j.cfg.Anchor)
+	if err == nil {
+		err = j.checkAnchor(ctx, a)
+	} else {
+		err = fmt.Errorf("%w: %w", ErrAnchorLost, err)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("journal %s: %w", j.cfg.Name, err)
 	}
-	j.anchor.written = head
 	return nil
+}
+
+// ReadAnchor reads which journal an anchor file is about, and the place that it knows.
+func ReadAnchor(path string) (Name, Head, error) {
+	a, err := readAnchor(path)
+	if err != nil {
+		return Name{}, Head{}, err
+	}
+	return Name{a.Tenant, a.Shard}, Head{Journal: a.Journal, Sequence: a.Sequence, Hash: a.Hash}, nil
 }
 
 // keepAnchor writes the anchor every second in which the head moved. It is a

@@ -1,6 +1,9 @@
 package journal
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What can be wrong, for errors.Is. The errors that carry them name the journal
 // and, where there is one, the sequence.
@@ -32,3 +35,24 @@ var (
 	// ErrDiverged: the journal has another commit at the head's sequence.
 	ErrDiverged = errors.New("view has diverged from its journal")
 )
+
+// At says which commit of a journal an error is about.
+type At struct {
+	Sequence uint64
+	Err      error
+}
+
+// Error begins with the commit.
+func (e *At) Error() string { return fmt.Sprintf("commit %d: %v", e.Sequence, e.Err) }
+
+// Unwrap is the error without the place.
+func (e *At) Unwrap() error { return e.Err }
+
+// SequenceOf is the commit that an error of this package is about; 0 when it names none.
+func SequenceOf(err error) uint64 {
+	var at *At
+	if errors.As(err, &at) {
+		return at.Sequence
+	}
+	return 0
+}

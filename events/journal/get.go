@@ -21,7 +21,7 @@ const answerTimeout = 10 * time.Second
 func (j *Journal) Get(ctx context.Context, sequence uint64) (Commit, error) {
 	c, err := j.get(ctx, sequence)
 	if err != nil {
-		return Commit{}, fmt.Errorf("journal %s: commit %d: %w", j.cfg.Name, sequence, err)
+		return Commit{}, fmt.Errorf("journal %s: %w", j.cfg.Name, &At{sequence, err})
 	}
 	return c, nil
 }
@@ -90,7 +90,7 @@ func (j *Journal) ask(ctx context.Context, subject string, question []byte) (*na
 func (j *Journal) Check(ctx context.Context, head Head) error {
 	err := j.check(ctx, head)
 	if err != nil {
-		return fmt.Errorf("journal %s: checkpoint at %d: %w", j.cfg.Name, head.Sequence, err)
+		return fmt.Errorf("journal %s: checkpoint at %w", j.cfg.Name, &At{head.Sequence, err})
 	}
 	return nil
 }

@@ -36,6 +36,11 @@ type Config struct {
 	// unreadable, with a warning, and makes a new one.
 	AcceptLostAnchor bool
 
+	// Inspect opens the journal to look at what is wrong with it: an end that is unreadable
+	// or not where the anchor says is no error here (CheckAnchor tells), nothing is
+	// written, and nothing can be appended.
+	Inspect bool
+
 	// SyncStore is called by TakeOver before it appends. It has to sync what the
 	// server recovered from the page cache after a crash; nil when that is
 	// another machine's business.
@@ -116,6 +121,14 @@ func (j *Journal) open(ctx context.Context) error {
 	}
 	j.start = startHash(j.cfg.Name, j.id.journal)
 	last, err := j.readLast(ctx, info.State)
+	if j.cfg.Inspect {
+		j.dead = fmt.Errorf("journal %s is open for inspection: %w", j.cfg.Name, ErrClosed)
+		if err != nil {
+			last.Head = Head{Journal: j.id.journal, Sequence: info.State.LastSeq}
+		}
+		j.head, j.tail = last.Head, last.Head
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -131,7 +144,7 @@ func (j *Journal) readLast(ctx context.Context, state jetstream.StreamState) (Co
 		return Commit{Head: j.Start()}, nil
 	}
 	if state.FirstSeq != 1 {
-		return Commit{}, fmt.Errorf("%w: commits 1 to %d are gone", ErrDamaged, state.FirstSeq-1)
+		return Commit{}, &At{1, fmt.Errorf("%w: commits 1 to %d are gone", ErrDamaged, state.FirstSeq-1)}
 	}
 	last, err := j.Get(ctx, state.LastSeq)
 	if err != nil {

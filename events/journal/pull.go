@@ -87,7 +87,7 @@ func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(
 // explainEnd says why a consumer has nothing left before the journal's end.
 func (j *Journal) explainEnd(ctx context.Context, next, last uint64) error {
 	if _, err := j.get(ctx, next); err != nil {
-		return fmt.Errorf("commit %d, of %d: %w", next, last, damagedIfAbsent(err))
+		return &At{next, fmt.Errorf("of %d: %w", last, damagedIfAbsent(err))}
 	}
 	return fmt.Errorf("commit %d, of %d: the server did not deliver it within %v", next, last, pullWait)
 }

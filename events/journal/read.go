@@ -61,7 +61,7 @@ func (j *Journal) hashBefore(ctx context.Context, from uint64) (Hash, error) {
 	}
 	before, err := j.get(ctx, from-1)
 	if err != nil {
-		return Hash{}, fmt.Errorf("commit %d: %w", from-1, err)
+		return Hash{}, &At{from - 1, err}
 	}
 	return before.Hash, nil
 }
@@ -82,14 +82,14 @@ func (l *link) join(m delivery) (Commit, error) {
 		return Commit{}, errRepeated
 	}
 	if m.sequence > l.next {
-		return Commit{}, fmt.Errorf("commit %d: %w: it is missing or unreadable, the next one is %d", l.next, ErrDamaged, m.sequence)
+		return Commit{}, &At{l.next, fmt.Errorf("%w: it is missing or unreadable, the next one is %d", ErrDamaged, m.sequence)}
 	}
 	c, err := parseCommit(l.journal, m.sequence, m.msg.Header, m.msg.Data, m.stored)
 	if err != nil {
-		return Commit{}, fmt.Errorf("commit %d: %w: %w", m.sequence, ErrDamaged, err)
+		return Commit{}, &At{m.sequence, fmt.Errorf("%w: %w", ErrDamaged, err)}
 	}
 	if c.Prev != l.prev {
-		return Commit{}, fmt.Errorf("commit %d: %w: it follows %s, but the one before it is %s", m.sequence, ErrDamaged, c.Prev, l.prev)
+		return Commit{}, &At{m.sequence, fmt.Errorf("%w: it follows %s, but the one before it is %s", ErrDamaged, c.Prev, l.prev)}
 	}
 	l.next, l.prev = c.Sequence+1, c.Hash
 	return c, nil

@@ -23,30 +23,16 @@ type Service struct {
 	clock   Clock
 	mu      sync.RWMutex
 	tenants map[string]*Tenant
-	barred  map[string]error
+	barred  map[string]Barred
 }
 
 // NewService returns a service without tenants.
 func NewService(clock Clock) *Service {
-	return &Service{clock: clock, tenants: make(map[string]*Tenant), barred: make(map[string]error)}
+	return &Service{clock: clock, tenants: make(map[string]*Tenant), barred: make(map[string]Barred)}
 }
 
 // Clock is the time that all tenants go by.
 func (s *Service) Clock() Clock { return s.clock }
-
-// Bar says why a tenant that has a journal here is not served: it is unavailable, and the others go on.
-func (s *Service) Bar(name string, reason error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.barred[name] = reason
-}
-
-// Barred are the tenants that are not served, and why.
-func (s *Service) Barred() map[string]error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return maps.Clone(s.barred)
-}
 
 // Tenant returns a tenant. Errors: ErrUnknownTenant, or ErrUnavailable for one that was barred.
 func (s *Service) Tenant(name string) (*Tenant, error) {
@@ -55,7 +41,7 @@ func (s *Service) Tenant(name string) (*Tenant, error) {
 	if t := s.tenants[name]; t != nil {
 		return t, nil
 	}
-	if s.barred[name] != nil {
+	if _, barred := s.barred[name]; barred {
 		return nil, fmt.Errorf("%w: tenant %s is not served: its books need an operator", ErrUnavailable, name)
 	}
 	return nil, fmt.Errorf("%w: there is no tenant %.40q", ErrUnknownTenant, name)
@@ -79,6 +65,7 @@ func (s *Service) Add(name string, shards []*Shard) (*Tenant, error) {
 	}
 	t := &Tenant{name: name, shards: shards, clock: s.clock}
 	s.tenants[name] = t
+	delete(s.barred, name)
 	return t, nil
 }
 

@@ -45,8 +45,8 @@ func TestOneTenantsDamageIsNotTheOthers(t *testing.T) {
 	if _, err := n.Accounts().Tenant("hurt"); !errors.Is(err, accounts.ErrUnavailable) {
 		t.Errorf("the damaged tenant answers %v", err)
 	}
-	if reason := n.Accounts().Barred()["hurt"]; !errors.Is(reason, journal.ErrAnchorLost) {
-		t.Errorf("it is barred because of %v", reason)
+	if barred := n.Accounts().Barred(); len(barred) != 1 || barred[0].Tenant != "hurt" || !errors.Is(barred[0].Reason, journal.ErrAnchorLost) || barred[0].Advice == "" {
+		t.Errorf("barred are %+v", barred)
 	}
 	well, err := n.Accounts().Tenant("well")
 	if err != nil {

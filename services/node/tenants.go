@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
@@ -22,24 +19,12 @@ import (
 	"creditstream/services/rules"
 )
 
-// openTenants serves every tenant that has a journal here.
+// openTenants serves every tenant that has a journal here, or had one.
 func (n *Node) openTenants(ctx context.Context) error {
-	js, err := jetstream.New(n.services)
+	tenants, err := n.knownTenants(ctx)
 	if err != nil {
 		return err
 	}
-	names := js.StreamNames(ctx)
-	var tenants []string
-	for stream := range names.Name() {
-		rest, ok := strings.CutPrefix(stream, "JOURNAL_")
-		if tenant, first := strings.CutSuffix(rest, "_0"); ok && first {
-			tenants = append(tenants, tenant)
-		}
-	}
-	if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
-		return fmt.Errorf("list the journals: %w", err)
-	}
-	slices.Sort(tenants)
 	for _, tenant := range tenants {
 		err := n.AddTenant(ctx, tenant, 0)
 		if ctx.Err() != nil {
@@ -47,8 +32,7 @@ func (n *Node) openTenants(ctx context.Context) error {
 		}
 		if err != nil {
 			// Balances that cannot be trusted are not served; nobody else's have to suffer for them.
-			n.log.Error("a tenant is not served", "tenant", tenant, "error", err)
-			n.accounts.Bar(tenant, err)
+			n.bar(tenant, err)
 		}
 	}
 	return nil
@@ -115,17 +99,29 @@ func (n *Node) openShard(ctx context.Context, name journal.Name, shards int) (s 
 // configured number).
 func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (*journal.Journal, error) {
 	cfg := journal.Config{
-		Name: name, Create: shards != 0, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log, AcceptLostAnchor: n.cfg.AcceptLostAnchors,
-		Anchor: filepath.Join(n.cfg.Data, "anchors", fmt.Sprintf("%s_%d.json", name.Tenant, name.Shard)),
+		Name: name, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log, AcceptLostAnchor: n.cfg.AcceptLostAnchors,
+		Anchor: anchorPath(n.cfg.Data, name),
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
-	if shards == 0 && errors.Is(err, journal.ErrNotFound) {
-		return n.openJournal(ctx, name, n.cfg.Shards)
+	if !errors.Is(err, journal.ErrNotFound) || errors.Is(err, journal.ErrDamaged) {
+		return j, err
 	}
-	return j, err
+	// The anchor, which the journal asks before it is made, may be gone the same way.
+	if known := n.views.runner.Knows(name); known.Sequence > 0 {
+		return nil, fmt.Errorf("open journal %s: %w", name, &journal.At{Sequence: known.Sequence, Err: fmt.Errorf("%w: the stream is not there, but a view knows this commit of journal %s", journal.ErrDamaged, known.Journal)})
+	}
+	cfg.Create, cfg.Shards = true, shards
+	if shards == 0 {
+		cfg.Shards = n.cfg.Shards
+	}
+	return journal.Open(ctx, n.writer, cfg)
 }
 
 func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Shard, error) {
+	// Asked before anything is appended, which could cover up a journal that lost its end.
+	if err := n.views.runner.Check(ctx, j); err != nil {
+		return nil, err
+	}
 	if _, err := j.TakeOver(ctx); err != nil {
 		return nil, err
 	}
