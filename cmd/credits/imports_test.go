@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"cmd/internal/chart":         {},
 	"cmd/internal/load":          {"..."},
 	"cmd/internal/faultfs":       {},
+	"cmd/soak":                   {"..."},
 }
 
 // mayUse says who may import two libraries that would otherwise be everywhere.
