@@ -33,6 +33,18 @@ func SyncDir(ctx context.Context, dir string) error {
 	return nil
 }
 
+// SyncName makes a file or directory found under its name after a power cut: it syncs the directory that it is in.
+func SyncName(path string) error {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		err = syncPath(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("sync the name of %s: %w", path, err)
+	}
+	return nil
+}
+
 func syncPath(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

@@ -45,6 +45,10 @@ type Config struct {
 	// server recovered from the page cache after a crash; nil when that is
 	// another machine's business.
 	SyncStore func(context.Context) error
+	// SyncNames is called before an ack is believed. It has to see to it that the files of the stream are found
+	// under their names after a power cut; nil when that is another machine's business. While it fails, appends
+	// stall.
+	SyncNames func() error
 	// AckTimeout is how long an append waits before it is sent again; 0 means 2 s.
 	AckTimeout time.Duration
 	// MaxPending is how many appends may wait for their outcome; 0 means 8.

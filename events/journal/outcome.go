@@ -122,6 +122,12 @@ func isFence(code jetstream.ErrorCode) bool {
 // An ack of something settled earlier changes nothing.
 func (w *writer) settle(sequence uint64) {
 	j := w.j
+	if j.cfg.SyncNames != nil {
+		if err := j.cfg.SyncNames(); err != nil {
+			w.stall(err.Error())
+			return
+		}
+	}
 	for {
 		j.mu.Lock()
 		if j.pending.count == 0 || j.pending.at(0).head.Sequence > sequence {

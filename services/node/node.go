@@ -126,6 +126,11 @@ func (n *Node) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	for _, dir := range []string{n.cfg.Data, filepath.Join(n.cfg.Data, "nats")} {
+		if err := bus.SyncName(dir); err != nil {
+			return err
+		}
+	}
 	if err := n.openBus(ctx); err != nil {
 		return err
 	}

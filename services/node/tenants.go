@@ -102,6 +102,9 @@ func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (
 		Name: name, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log, AcceptLostAnchor: n.cfg.AcceptLostAnchors,
 		Anchor: anchorPath(n.cfg.Data, name),
 	}
+	if n.bus != nil {
+		cfg.SyncNames = n.bus.SyncNames(name.Stream())
+	}
 	j, err := journal.Open(ctx, n.writer, cfg)
 	if !errors.Is(err, journal.ErrNotFound) || errors.Is(err, journal.ErrDamaged) {
 		return j, err
