@@ -64,7 +64,7 @@ func soak(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if *dir, err = os.MkdirTemp("", "creditstream-soak-"); err != nil {
 			return err
 		}
-		defer os.Remove(*dir) // stays where a campaign left something to look at
+		defer func() { _ = os.Remove(*dir) }() // stays where a campaign left something to look at
 	}
 	var results []result
 	for _, c := range chosen {

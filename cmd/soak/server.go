@@ -117,16 +117,6 @@ func (s *server) stop() error {
 	return nil
 }
 
-// gone reports whether the process has ended.
-func (s *server) gone() bool {
-	select {
-	case <-s.ended:
-		return true
-	default:
-		return false
-	}
-}
-
 // killed reports whether it ended by SIGKILL, not by itself.
 func (s *server) killed() bool {
 	status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
