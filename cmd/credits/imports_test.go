@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"services/web":               {"events/credit", "services/accounts", "services/credentials", "services/rules"},
 	"services/look":              {"events/credit", "services/rules"},
 	"services/internal/browser":  {},                                                // what tests of pages stand on
+	"services/internal/model":    {},                                                // a second opinion
 	"services/internal/trial":    {"events/...", "projections/...", "services/..."}, // what tests stand on
 	"services/node":              {"events/...", "projections/...", "services/..."},
 	"projections":                {"events/credit", "events/journal"},

@@ -62,6 +62,11 @@ func (b *Book) At(t time.Time) *Catalog {
 	return b.published[max(after-1, 0)].catalog
 }
 
+// Before returns the catalog that what falls due at t goes by: the last one published before t, and the
+// first for everything up to it. What is due comes before whatever is decided at the same instant, a
+// publication included, so that it makes no difference whether a sweep booked it before or after.
+func (b *Book) Before(t time.Time) *Catalog { return b.At(t.Add(-1)) }
+
 // Current returns the last catalog published, nil when there is none.
 func (b *Book) Current() *Catalog {
 	if b == nil || len(b.published) == 0 {

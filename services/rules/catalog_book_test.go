@@ -58,3 +58,17 @@ func TestBooksDoNotShareWhatIsAdded(t *testing.T) {
 	same(t, "first branch", a.Current().Name, "one")
 	same(t, "second branch", b.Current().Name, "other")
 }
+
+// What falls due at the very instant of a publication goes by the catalog before it, whether a sweep books
+// it first or the publication is recorded first.
+func TestWhatIsDueComesBeforeAPublicationAtTheSameInstant(t *testing.T) {
+	first, second := &Catalog{}, &Catalog{}
+	at := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	b := (&Book{}).With(at.AddDate(0, -1, 0), first).With(at, second)
+	if b.At(at).Version != 2 || b.Before(at).Version != 1 || b.Before(at.Add(1)).Version != 2 {
+		t.Errorf("at %d, before %d, before the next instant %d", b.At(at).Version, b.Before(at).Version, b.Before(at.Add(1)).Version)
+	}
+	if b.Before(at.AddDate(-1, 0, 0)).Version != 1 || (*Book)(nil).Before(at) != nil {
+		t.Error("the first counts for all that came before it; no book has none")
+	}
+}

@@ -70,7 +70,7 @@ func unitField(pool *Pool) string {
 // rolls over and what the plan from here on grants.
 func renewal(a *credit.Account, b *Book) *credit.CycleRenewed {
 	ending, at := a.Cycle(), a.Cycle().To
-	c := b.At(at)
+	c := b.Before(at)
 	e := &credit.CycleRenewed{Plan: a.Plan(), Timezone: a.NextTimezone()}
 	if p := a.Pending(); p != nil && !p.Due.After(at) {
 		e.Plan = p.Plan

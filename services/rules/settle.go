@@ -54,7 +54,7 @@ func settleAt(a *credit.Account, b *Book, at time.Time, all []Due, limit int) []
 		e.Released, e.Lapsed = giveBack(a, h.Draws, nil, at)
 		due := book(a, at, "lapse/"+h.ID, e)
 		if !boundary { // what ends with the cycle may not repay any more
-			due.Facts = append(due.Facts, repay(a, b.At(at), at)...)
+			due.Facts = append(due.Facts, repay(a, b.Before(at), at)...)
 		}
 		all = append(all, due)
 	}
@@ -72,7 +72,7 @@ func settleAt(a *credit.Account, b *Book, at time.Time, all []Due, limit int) []
 	if boundary && len(all) < limit {
 		e := renewal(a, b)
 		due := book(a, at, cycleKey(e.Cycle.Number), e)
-		due.Facts = append(due.Facts, repay(a, b.At(at), at)...)
+		due.Facts = append(due.Facts, repay(a, b.Before(at), at)...)
 		all = append(all, due)
 	}
 	return all
