@@ -76,6 +76,8 @@ type commit struct {
 	head     journal.Head
 	fault    error // why it could not be applied
 
+	answeredTickets []ticket // empty; to be used again
+
 	mu       sync.Mutex // guards tickets and answered once it was sent
 	answered bool
 }
@@ -121,17 +123,13 @@ func (o *commit) shrink(to size) {
 	o.body, o.entries, o.events = o.body[:to.body], o.entries[:to.entries], to.events
 }
 
-// newCommit returns an open commit with room for as much as the one before it carried.
-func newCommit(like *commit) *commit {
-	if like == nil {
-		return &commit{}
+// newCommit returns an open commit that uses what is left of spare, a retired one, or nil.
+func newCommit(spare *commit) *commit {
+	o := &commit{}
+	if spare != nil {
+		clear(spare.touched)
+		clear(spare.keys)
+		o.touched, o.keys, o.offsets, o.tickets = spare.touched[:0], spare.keys[:0], spare.offsets[:0], spare.answeredTickets
 	}
-	return &commit{
-		body:    make([]byte, 0, len(like.body)+len(like.body)/4),
-		entries: make([]credit.Entry, 0, len(like.entries)+len(like.entries)/4),
-		touched: make([]*cached, 0, len(like.touched)+len(like.touched)/4),
-		keys:    make([]flightKey, 0, len(like.keys)+len(like.keys)/4),
-		offsets: make([]uint32, 0, len(like.keys)+len(like.keys)/4),
-		tickets: make([]ticket, 0, len(like.tickets)+len(like.tickets)/4),
-	}
+	return o
 }

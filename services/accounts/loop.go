@@ -48,7 +48,7 @@ func (s *Shard) run(ctx context.Context) {
 		} else {
 			s.refuseWaiting()
 		}
-		if stop == nil && len(s.sent)+s.applying == 0 && (s.failed != nil || s.open.events == 0) {
+		if stop == nil && len(s.sent)+len(s.applying) == 0 && (s.failed != nil || s.open.events == 0) {
 			s.close(ErrUnavailable)
 			return
 		}
@@ -75,8 +75,8 @@ func (s *Shard) collect() ([]ack, []*commit) {
 	}
 	s.arrived.Store(false)
 	s.acks, s.taken = s.taken[:0], s.acks
-	s.applied, s.retired = s.retired[:0], s.applied
-	return s.taken, s.retired
+	s.applied, s.toRetire = s.toRetire[:0], s.applied
+	return s.taken, s.toRetire
 }
 
 // idle reports whether there is nothing to do before somebody wakes the loop.
@@ -94,7 +94,7 @@ func (s *Shard) full() bool { return len(s.open.body) >= s.cfg.CommitTarget }
 
 // pausing reports whether the next call waits for everything under way to be answered.
 func (s *Shard) pausing() bool {
-	return len(s.backlog) > 0 && s.backlog[0].pause != nil && (len(s.sent)+s.applying > 0 || s.open.events > 0)
+	return len(s.backlog) > 0 && s.backlog[0].pause != nil && (len(s.sent)+len(s.applying) > 0 || s.open.events > 0)
 }
 
 // decisionsAtOnce is how many requests are decided before the loop looks whether the journal has room for
@@ -156,13 +156,15 @@ func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 	done = true
 	defer s.contain(c, index)
 	r := &c.requests[index]
-	if r.Key != "" && s.known(c, index) {
-		return done
-	}
 	e, err := s.load(r.Account)
 	if err != nil {
 		s.fail(fmt.Errorf("load account %s: %w", r.Account, err))
 		s.reply(c, index, Answer{Err: s.failed})
+		return done
+	}
+	if r.Key > e.floor {
+		e.floor = r.Key // whatever becomes of the request
+	} else if r.Key != "" && s.known(c, index) {
 		return done
 	}
 	account := e.account
@@ -294,7 +296,7 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		k := flightKey{r.Account, r.Key}
 		o.keys = append(o.keys, k)
 		o.offsets = append(o.offsets, own)
-		s.recent.put(k, keyed{commit: o, hash: r.Hash, offset: own})
+		s.recent.put(k, keyed{hash: r.Hash, sequence: s.sequence + 1, offset: own}, s.retired)
 	}
 	o.tickets = append(o.tickets, ticket{c, index, answer})
 	if s.cfg.Trap != nil {
@@ -322,17 +324,36 @@ func (s *Shard) known(c *call, index int) bool {
 		}
 		k = keyed{hash: stored.Hash, sequence: stored.Sequence, offset: stored.Offset}
 	}
+	on := s.underWay(k.sequence)
 	answer := Answer{Replayed: true, Position: Position{s.cfg.Number, k.sequence, k.offset}}
 	switch {
 	case k.hash != r.Hash:
 		answer = Answer{Err: &Conflict{r.Key}}
-	case k.commit != nil:
-		answer.Facts = k.commit.entries[k.offset].Facts
+	case on != nil:
+		answer.Facts = on.entries[k.offset].Facts
 	default:
 		answer.replay = &place{k.sequence, k.offset}
 	}
-	s.answerAfter(k.commit, c, index, answer)
+	s.answerAfter(on, c, index, answer)
 	return true
+}
+
+// underWay is the commit with a sequence that is not retired yet, or nil.
+func (s *Shard) underWay(sequence uint64) *commit {
+	if sequence <= s.retired {
+		return nil
+	}
+	for _, o := range s.applying {
+		if o.sequence == sequence {
+			return o
+		}
+	}
+	for _, o := range s.sent {
+		if o.sequence == sequence {
+			return o
+		}
+	}
+	return s.open
 }
 
 func (s *Shard) load(id string) (*cached, error) {
@@ -343,7 +364,7 @@ func (s *Shard) load(id string) (*cached, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &cached{account: account}
+	e := &cached{account: account, floor: s.recent.greatest()}
 	s.cache.put(id, e)
 	return e, nil
 }
@@ -411,7 +432,7 @@ func (s *Shard) publish(c *call, now time.Time) {
 // send appends the open commit when the journal may take one more, and stages what it changes.
 func (s *Shard) send() {
 	o := s.open
-	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+s.applying >= s.cfg.InFlight+maxApplying {
+	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+len(s.applying) >= s.cfg.InFlight+maxApplying {
 		return
 	}
 	o.body = s.encoder.Seal(o.body)
@@ -425,7 +446,7 @@ func (s *Shard) send() {
 		s.cfg.Trap(TrappedPublished)
 	}
 	s.sent = append(s.sent, o)
-	s.open = newCommit(o)
+	s.open = s.nextCommit(o)
 	// Staged now, because from here on the accounts move on to what the next commit says.
 	o.stage = s.takeStage()
 	for _, e := range o.touched {
@@ -439,6 +460,20 @@ func (s *Shard) send() {
 			o.stage.Catalog(published.Version, o.entries[i].Recorded, published.Source)
 		}
 	}
+}
+
+// nextCommit returns the open commit after last.
+func (s *Shard) nextCommit(last *commit) *commit {
+	var spare *commit
+	if n := len(s.spare); n > 0 {
+		spare, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	o := newCommit(spare)
+	// What is handed on with a commit is made anew, as large as the larger of the last two.
+	o.body = make([]byte, 0, max(len(last.body), s.lastBody)+1<<10)
+	o.entries = make([]credit.Entry, 0, max(len(last.entries), s.lastEntries)+8)
+	s.lastBody, s.lastEntries = len(last.body), len(last.entries)
+	return o
 }
 
 // takeStage returns an empty stage: as many are made as commits are under way at once.
@@ -470,13 +505,14 @@ func (s *Shard) acknowledged(a *ack) {
 		return
 	}
 	o.head = a.head
-	s.applying++
+	s.applying = append(s.applying, o)
 	s.toApply <- o
 }
 
 // retire forgets a commit that was applied: what it changed is in the view now.
 func (s *Shard) retire(o *commit) {
-	s.applying--
+	s.applying = append(s.applying[:0], s.applying[1:]...)
+	s.retired = o.sequence
 	s.stages = append(s.stages, o.stage)
 	o.stage = nil
 	if o.fault != nil {
@@ -488,9 +524,7 @@ func (s *Shard) retire(o *commit) {
 			e.commit = nil
 		}
 	}
-	for _, k := range o.keys {
-		s.recent.applied(k, o.sequence)
-	}
+	s.spare = append(s.spare, o)
 }
 
 func (s *Shard) answerAll(o *commit, err error) {
@@ -502,6 +536,8 @@ func (s *Shard) answerAll(o *commit, err error) {
 		}
 		s.reply(t.call, t.index, o.complete(t.answer))
 	}
+	clear(tickets)
+	o.answeredTickets = tickets[:0]
 }
 
 // fail stops the shard: the state in memory can no longer be trusted to be what the journal says. All

@@ -75,36 +75,39 @@ func (c *Config) setDefaults() {
 
 // Shard is the writer of one journal. Fields above mu belong to the loop's goroutine.
 type Shard struct {
-	cfg      Config
-	log      *slog.Logger
-	journal  *journal.Journal
-	view     *view.View
-	time     shardTime
-	books    *rules.Book
-	cache    *cache
-	encoder  credit.Encoder
-	ids      ids
-	recent   *recent
-	denials  denials
-	open     *commit
-	sent     []*commit
-	stages   []*view.Stage // empty ones
-	sequence uint64        // of the latest commit sent
-	backlog  []*call
-	next     int // index of the request of backlog[0] to decide next
-	decided  uint
-	applying int // commits that were acknowledged and are not retired yet
-	failed   error
+	cfg                   Config
+	log                   *slog.Logger
+	journal               *journal.Journal
+	view                  *view.View
+	time                  shardTime
+	books                 *rules.Book
+	cache                 *cache
+	encoder               credit.Encoder
+	ids                   ids
+	recent                *recent
+	denials               denials
+	open                  *commit
+	sent                  []*commit
+	stages                []*view.Stage // empty ones
+	spare                 []*commit     // retired ones, whose memory is used again
+	lastBody, lastEntries int           // sizes of the commit before the open one's predecessor
+	sequence              uint64        // of the latest commit sent
+	backlog               []*call
+	next                  int // index of the request of backlog[0] to decide next
+	decided               uint
+	applying              []*commit // that were acknowledged and are not retired yet
+	retired               uint64    // the latest commit of which that is all done
+	failed                error
 
-	mu      sync.Mutex
-	queue   []*call
-	low     []*call
-	waiting int
-	acks    []ack
-	taken   []ack
-	applied []*commit
-	retired []*commit
-	closed  bool
+	mu       sync.Mutex
+	queue    []*call
+	low      []*call
+	waiting  int
+	acks     []ack
+	taken    []ack
+	applied  []*commit
+	toRetire []*commit
+	closed   bool
 
 	arrived    atomic.Bool // an ack, or the end of an application, waits for the loop
 	toApply    chan *commit
@@ -152,7 +155,7 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 		cfg: cfg, log: cfg.Logger.With("tenant", cfg.Tenant, "shard", cfg.Number),
 		journal: cfg.Journal, view: cfg.View, time: shardTime{clock: cfg.Clock, last: latest}, books: books,
 		cache: newCache(cfg.CachedAccounts), encoder: credit.Encoder{Source: fmt.Sprintf("/creditstream/%s/%d", cfg.Tenant, cfg.Number)},
-		ids: newIDs(), recent: newRecent(floor), open: newCommit(nil), sequence: head.Sequence,
+		ids: newIDs(), recent: newRecent(floor), open: newCommit(nil), sequence: head.Sequence, retired: head.Sequence,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
 	}
 	s.head.Store(head.Sequence)
