@@ -39,7 +39,9 @@ type Account struct {
 	due     time.Time // cached NextDue; zero: not computed
 	booked  time.Time // NextDue as of the last Drain
 	changed changes
-	notes   []byte // metadata as it stands in the head record; nil: not encoded yet
+
+	lotsOutside bool   // as of the last Drain: the lots are records of their own
+	notes       []byte // metadata as it stands in the head record; nil: not encoded yet
 }
 
 // PendingPlan is a plan change that waits for the next boundary.

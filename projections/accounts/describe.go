@@ -76,5 +76,8 @@ func describeHead(a *credit.Account) string {
 	for _, p := range a.Pools() {
 		fmt.Fprintf(&b, "; %s %+v", p.Name, p.Terms)
 	}
+	for _, l := range a.Lots() {
+		fmt.Fprintf(&b, "; lot %+v", *l)
+	}
 	return b.String()
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Version of the records; views of another one are rebuilt.
-const Version = 1
+const Version = 2
 
 // cacheAccounts bounds the accounts that a Work keeps between batches, about 2 KiB each.
 const cacheAccounts = 16_384
