@@ -16,6 +16,14 @@ type View struct {
 	store *Store
 	name  Name
 	live  atomic.Pointer[generation]
+
+	broken atomic.Pointer[error]
+}
+
+// Break ends all reading: a commit that was answered could not be written. The store has to be opened anew.
+func (v *View) Break(reason error) {
+	reason = fmt.Errorf("view %s of %s: a commit could not be applied: %w", v.store.name, v.name, reason)
+	v.broken.Store(&reason)
 }
 
 // generation is one set of records of a view. It is not changed once made.
@@ -99,6 +107,9 @@ func (v *View) Size() (uint64, error) {
 
 // Get appends the value of one record to dst; false when there is none.
 func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
+	if broken := v.broken.Load(); broken != nil {
+		return dst, false, *broken
+	}
 	key := v.store.keys.Get().(*[]byte)
 	defer v.store.keys.Put(key)
 	for {
@@ -122,6 +133,9 @@ func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
 // Iter goes over the records whose keys, without the prefix, are in [from, to); an empty to means all from
 // there. Close it.
 func (v *View) Iter(from, to []byte) (*Iter, error) {
+	if broken := v.broken.Load(); broken != nil {
+		return nil, *broken
+	}
 	for {
 		g := v.live.Load()
 		it := &Iter{prefix: g.prefix}

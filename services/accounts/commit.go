@@ -78,6 +78,8 @@ type commit struct {
 
 	answeredTickets []ticket // empty; to be used again
 
+	durable, staged bool // guarded by the shard's mu
+
 	mu       sync.Mutex // guards tickets and answered once it was sent
 	answered bool
 }

@@ -299,9 +299,7 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		s.recent.put(k, keyed{hash: r.Hash, sequence: s.sequence + 1, offset: own}, s.retired)
 	}
 	o.tickets = append(o.tickets, ticket{c, index, answer})
-	if s.cfg.Trap != nil {
-		s.cfg.Trap(TrappedDecided)
-	}
+	s.trap(TrappedDecided)
 	return true
 }
 
@@ -438,13 +436,11 @@ func (s *Shard) send() {
 	o.body = s.encoder.Seal(o.body)
 	s.sequence++
 	o.sequence = s.sequence
-	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(ack{head, err}) }); err != nil {
+	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(o, head, err) }); err != nil {
 		s.fail(fmt.Errorf("append to the journal: %w", err))
 		return
 	}
-	if s.cfg.Trap != nil {
-		s.cfg.Trap(TrappedPublished)
-	}
+	s.trap(TrappedPublished)
 	s.sent = append(s.sent, o)
 	s.open = s.nextCommit(o)
 	// Staged now, because from here on the accounts move on to what the next commit says.
@@ -460,6 +456,7 @@ func (s *Shard) send() {
 			o.stage.Catalog(published.Version, o.entries[i].Recorded, published.Source)
 		}
 	}
+	s.staged(o)
 }
 
 // nextCommit returns the open commit after last.
@@ -486,35 +483,30 @@ func (s *Shard) takeStage() *view.Stage {
 	return s.view.Stage()
 }
 
-// acknowledged hands the oldest commit that was sent on to be applied, or gives up when the journal
-// refused it.
+// acknowledged makes room in the journal for the next commit, or gives up when it refused the oldest that
+// was sent.
 func (s *Shard) acknowledged(a *ack) {
 	if s.failed != nil || len(s.sent) == 0 {
 		return
 	}
 	if a.err != nil {
-		s.fail(fmt.Errorf("append to the journal: %w", a.err))
+		s.fail(a.err)
 		return
 	}
-	o := s.sent[0]
+	s.applying = append(s.applying, a.commit)
 	s.sent = append(s.sent[:0], s.sent[1:]...)
 	s.send()
-	if a.head.Sequence != o.sequence {
-		s.fail(fmt.Errorf("commit %d was acknowledged as %d", o.sequence, a.head.Sequence))
-		s.answerAll(o, s.failed)
-		return
-	}
-	o.head = a.head
-	s.applying = append(s.applying, o)
-	s.toApply <- o
 }
 
 // retire forgets a commit that was applied: what it changed is in the view now.
 func (s *Shard) retire(o *commit) {
-	s.applying = append(s.applying[:0], s.applying[1:]...)
-	s.retired = o.sequence
 	s.stages = append(s.stages, o.stage)
 	o.stage = nil
+	if len(s.applying) == 0 || s.applying[0] != o {
+		return // the shard failed before it noticed the ack
+	}
+	s.applying = append(s.applying[:0], s.applying[1:]...)
+	s.retired = o.sequence
 	if o.fault != nil {
 		s.fail(fmt.Errorf("apply commit %d to the view: %w", o.sequence, o.fault))
 		return
@@ -536,8 +528,10 @@ func (s *Shard) answerAll(o *commit, err error) {
 		}
 		s.reply(t.call, t.index, o.complete(t.answer))
 	}
-	clear(tickets)
-	o.answeredTickets = tickets[:0]
+	if tickets != nil {
+		clear(tickets)
+		o.answeredTickets = tickets[:0]
+	}
 }
 
 // fail stops the shard: the state in memory can no longer be trusted to be what the journal says. All
@@ -547,6 +541,9 @@ func (s *Shard) fail(reason error) {
 		return
 	}
 	s.failed = fmt.Errorf("%w: %w", ErrUnavailable, reason)
+	s.mu.Lock()
+	s.gaveUp = true
+	s.mu.Unlock()
 	s.log.Error("the shard stopped writing", "reason", reason)
 	for _, o := range append(s.sent, s.open) {
 		s.answerAll(o, s.failed)

@@ -146,7 +146,7 @@ func (t *Tenant) Now() time.Time { return t.clock.Now() }
 func (t *Tenant) Account(account string) (a *credit.Account, now time.Time, at Position, err error) {
 	shard := t.Shard(account)
 	at = Position{Shard: shard.cfg.Number, Sequence: shard.Head()}
-	if a, err = shard.view.Load(account); err != nil {
+	if a, err = shard.View().Load(account); err != nil {
 		return nil, time.Time{}, Position{}, fmt.Errorf("load account %s: %w", account, err)
 	}
 	now = t.clock.Now()

@@ -52,7 +52,7 @@ const (
 	TrappedDecided      = "decided"      // folded into the account in memory, in the open commit
 	TrappedPublished    = "published"    // given to the journal, not acknowledged
 	TrappedAcknowledged = "acknowledged" // durable, not in the view
-	TrappedApplied      = "applied"      // in the view, not answered
+	TrappedApplied      = "applied"      // answered, and in the view; nothing of that is synced
 )
 
 func (c *Config) setDefaults() {
@@ -108,6 +108,7 @@ type Shard struct {
 	applied  []*commit
 	toRetire []*commit
 	closed   bool
+	gaveUp   bool // nothing more may be applied
 
 	arrived    atomic.Bool // an ack, or the end of an application, waits for the loop
 	toApply    chan *commit
@@ -117,13 +118,16 @@ type Shard struct {
 	stopped chan struct{}
 	cancel  context.CancelFunc
 	head    atomic.Uint64              // the latest sequence applied
+	durable atomic.Uint64              // the latest sequence that may have been answered
+	applies sync.Cond                  // with its own lock: head grew
 	shared  atomic.Pointer[rules.Book] // the catalogs as acknowledged
 	state   atomic.Pointer[error]      // why the shard stopped writing
 }
 
+// ack is what the journal said of a commit.
 type ack struct {
-	head journal.Head
-	err  error
+	commit *commit
+	err    error
 }
 
 // publication is a catalog on its way into the journal.
@@ -159,6 +163,8 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
 	}
 	s.head.Store(head.Sequence)
+	s.durable.Store(head.Sequence)
+	s.applies.L = new(sync.Mutex)
 	s.shared.Store(books)
 	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+maxApplying), make(chan struct{})
 	go s.apply()
@@ -183,22 +189,53 @@ func (s *Shard) Failed() error {
 	return nil
 }
 
-// Head is the sequence of the latest commit that was applied and may be read.
-func (s *Shard) Head() uint64 { return s.head.Load() }
+// Head is the sequence of the latest commit that was acknowledged by now; it may be read.
+func (s *Shard) Head() uint64 {
+	s.caughtUp()
+	return s.head.Load()
+}
 
 // Books are the tenant's catalogs as acknowledged.
 func (s *Shard) Books() *rules.Book { return s.shared.Load() }
 
-// View is the accounts view; it shows everything acknowledged and nothing in flight.
-func (s *Shard) View() *view.View { return s.view }
+// View is the accounts view. It shows everything that was acknowledged by now, and nothing in flight.
+func (s *Shard) View() *view.View {
+	s.caughtUp()
+	return s.view
+}
 
 // acked is called by the journal, in order.
-func (s *Shard) acked(a ack) {
+func (s *Shard) acked(o *commit, head journal.Head, err error) {
+	if err != nil {
+		err = fmt.Errorf("append to the journal: %w", err)
+	} else if head.Sequence != o.sequence {
+		err = fmt.Errorf("commit %d was acknowledged as %d", o.sequence, head.Sequence)
+	}
 	s.mu.Lock()
-	s.acks = append(s.acks, a)
+	s.acks = append(s.acks, ack{o, err})
+	if err == nil {
+		o.head, o.durable = head, true
+		s.handOn(o)
+	}
 	s.mu.Unlock()
 	s.arrived.Store(true)
 	s.nudge()
+}
+
+// staged says that what a commit changes is ready to be applied.
+func (s *Shard) staged(o *commit) {
+	s.mu.Lock()
+	o.staged = true
+	s.handOn(o)
+	s.mu.Unlock()
+}
+
+// handOn has a commit answered and applied once it is both durable and staged. The channel has room for
+// all that may be under way. It is called with mu held.
+func (s *Shard) handOn(o *commit) {
+	if o.durable && o.staged && !s.gaveUp {
+		s.toApply <- o
+	}
 }
 
 func (s *Shard) nudge() {
@@ -350,7 +387,7 @@ func (s *Shard) Entry(ctx context.Context, sequence uint64, offset uint32) (cred
 
 // Used finds what a use was charged, by its key: for a reversal. ok is false when no use has the key.
 func (s *Shard) Used(ctx context.Context, account, key string) (used *credit.UsageRecorded, at time.Time, ok bool, err error) {
-	k, ok, err := s.view.Lookup(account, key)
+	k, ok, err := s.View().Lookup(account, key)
 	if err != nil || !ok {
 		return nil, time.Time{}, false, err
 	}
@@ -401,7 +438,7 @@ func (s *Shard) alone(ctx context.Context, c *call) (Answer, error) {
 // everything that customers ask for, and returns how many it booked. It decides nothing: whoever touches an
 // account settles it first anyway.
 func (s *Shard) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
-	due, err := s.view.Due(now, limit)
+	due, err := s.View().Due(now, limit)
 	if err != nil {
 		return 0, err
 	}
