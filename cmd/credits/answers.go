@@ -66,6 +66,7 @@ type historyLine struct {
 	Quantity    int64  `json:"quantity"`
 	Credits     string `json:"credits"`
 	Description string `json:"description"`
+	Erased      bool   `json:"erased"`
 	Actor       string `json:"actor"`
 	Key         string `json:"key"`
 	Draws       []draw `json:"draws"`

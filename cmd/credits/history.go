@@ -67,6 +67,9 @@ func printHistory(w io.Writer, lines []historyLine) {
 		if line.Quantity != 0 {
 			quantity = count(line.Quantity)
 		}
+		if line.Erased {
+			line.Description = "(erased)"
+		}
 		g.row(moment(line.Time), line.Type, line.Meter, quantity, grouped(line.Credits), grouped(line.Remaining), paidBy(line.Draws), line.Description)
 	}
 	g.print(w)

@@ -25,11 +25,12 @@ var mayImport = map[string][]string{
 	"events/journal":             {"events/credit"},
 	"services/rules":             {"events/credit"},
 	"services/credentials":       {},
+	"services/personal":          {"events/credit", "services/accounts"},
 	"services/accounts":          {"events/credit", "events/journal", "services/rules", "projections/accounts"},
 	"services/cycles":            {"events/credit", "services/accounts", "services/rules"},
 	"services/purchases":         {"events/credit", "services/accounts", "services/credentials", "services/rules"},
 	"services/intake":            {"events/credit", "services/accounts", "services/rules"},
-	"services/api":               {"events/credit", "events/journal", "projections/...", "services/accounts", "services/credentials", "services/intake", "services/purchases", "services/rules", "services/web"},
+	"services/api":               {"events/credit", "events/journal", "projections/...", "services/accounts", "services/credentials", "services/intake", "services/personal", "services/purchases", "services/rules", "services/web"},
 	"services/web":               {"events/credit", "services/accounts", "services/credentials", "services/rules"},
 	"services/look":              {"events/credit", "services/rules"},
 	"services/internal/browser":  {},                                                // what tests of pages stand on
@@ -52,7 +53,7 @@ var mayImport = map[string][]string{
 // mayUse says who may import two libraries that would otherwise be everywhere.
 var mayUse = map[string][]string{
 	"github.com/nats-io/": {
-		"events/journal", "events/bus", "services/credentials", "services/intake", "services/api",
+		"events/journal", "events/bus", "services/credentials", "services/intake", "services/personal", "services/api",
 		"services/internal/trial", "services/node", "cmd/...",
 	},
 	"github.com/cockroachdb/pebble": {"projections/...", "cmd/..."},

@@ -294,6 +294,10 @@ type (
 		Reason   string     `json:"reason,omitempty"`
 	}
 
+	// PersonalErased says that the key was destroyed with which the account's texts in the journal are sealed
+	// (see sealed.go), and takes away what the tenant noted on the account.
+	PersonalErased struct{}
+
 	// DebtRepaid pays debt of a meter out of credits that came later.
 	DebtRepaid struct {
 		Meter  string `json:"meter"`

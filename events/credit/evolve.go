@@ -56,6 +56,8 @@ func (a *Account) Evolve(e Event, at time.Time) {
 		a.open(e, at)
 	case *AccountChanged:
 		a.change(e)
+	case *PersonalErased:
+		a.metadata, a.notes = nil, nil
 	case *AccountClosed:
 		a.closed = true
 	case *AccountReopened:

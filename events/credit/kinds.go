@@ -34,6 +34,7 @@ func (*BalanceExhausted) Kind() string    { return "BalanceExhausted" }
 func (*CreditExpiringSoon) Kind() string  { return "CreditExpiringSoon" }
 func (*NothingChanged) Kind() string      { return "NothingChanged" }
 func (*CatalogPublished) Kind() string    { return "CatalogPublished" }
+func (*PersonalErased) Kind() string      { return "PersonalErased" }
 
 func (*AccountOpened) event()       {}
 func (*AccountChanged) event()      {}
@@ -67,6 +68,7 @@ func (*BalanceExhausted) event()    {}
 func (*CreditExpiringSoon) event()  {}
 func (*NothingChanged) event()      {}
 func (*CatalogPublished) event()    {}
+func (*PersonalErased) event()      {}
 
 // New returns an empty event of the kind, or nil for a kind that this version does not know.
 func New(kind string) Event {
@@ -135,6 +137,8 @@ func New(kind string) Event {
 		return new(NothingChanged)
 	case "CatalogPublished":
 		return new(CatalogPublished)
+	case "PersonalErased":
+		return new(PersonalErased)
 	}
 	return nil
 }
@@ -174,5 +178,6 @@ func Kinds() []string {
 		"CreditExpiringSoon",
 		"NothingChanged",
 		"CatalogPublished",
+		"PersonalErased",
 	}
 }

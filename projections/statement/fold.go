@@ -181,6 +181,8 @@ func (w *work) fold(s *state, event credit.Event, at time.Time) (types uint32, m
 		s.cycle = e.Cycle.Number
 	case *credit.PlanChangeScheduled:
 		types = bit(Plan)
+	case *credit.PersonalErased:
+		types = bit(Erasure)
 	case *credit.UsageDenied:
 		types, meter = bit(Denied), e.Meter
 	}

@@ -30,10 +30,11 @@ const (
 	Unpaid     Type = "unpaid"
 	Plan       Type = "plan"
 	Denied     Type = "denied"
+	Erasure    Type = "erasure" // the key of the account's texts was destroyed
 )
 
 // The places in this list are bits of records: append only.
-var types = [...]Type{Purchase, Granted, Usage, Renewal, Expiry, Hold, Release, Reversal, Revocation, Refund, Adjustment, Repayment, Unpaid, Plan, Denied}
+var types = [...]Type{Purchase, Granted, Usage, Renewal, Expiry, Hold, Release, Reversal, Revocation, Refund, Adjustment, Repayment, Unpaid, Plan, Denied, Erasure}
 
 // Types lists all types of lines.
 func Types() []Type { return types[:] }
@@ -173,6 +174,8 @@ func (l *lister) list(event credit.Event) {
 			line.Description = "scheduled change cancelled"
 		}
 		l.add(line, 0, nil)
+	case *credit.PersonalErased:
+		l.add(Line{Type: Erasure}, 0, nil)
 	case *credit.UsageDenied:
 		l.add(Line{Type: Denied, Meter: e.Meter, Quantity: e.Quantity, Code: e.Code, Catalog: e.Catalog, Count: max(e.Count, 1), Since: e.Since}, 0, nil)
 	}

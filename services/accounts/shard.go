@@ -36,6 +36,9 @@ type Config struct {
 	// Trap, when set, is called at each of the points named Trapped below: tests end the process there.
 	Trap func(point string)
 
+	// Texts seals what people write before it comes into the journal; nil leaves it readable.
+	Texts Texts
+
 	// CommitTarget is the size in bytes at which a commit takes no further entry. Default 256 KiB.
 	CommitTarget int
 	// InFlight is how many commits may be on their way to the disk at once. Default 2.
@@ -306,6 +309,10 @@ func (s *Shard) answered(c *call) {
 // Do carries out one request. The answer's error, when it is not a *rules.Refusal or a *Conflict,
 // leaves the outcome unknown.
 func (s *Shard) Do(ctx context.Context, r Request) Answer {
+	r, err := s.sealed(ctx, r, false)
+	if err != nil {
+		return Answer{Err: err}
+	}
 	c := calls.Get().(*call)
 	c.one[0] = r
 	c.requests, c.answers = c.one[:], c.oneReply[:]
@@ -326,9 +333,13 @@ func (s *Shard) DoAll(ctx context.Context, requests []Request) []Answer {
 	if len(requests) == 0 {
 		return nil
 	}
+	unknown := make([]Answer, len(requests))
+	requests, err := s.allSealed(ctx, requests)
 	c := &call{requests: requests, answers: make([]Answer, len(requests)), done: make(chan struct{}, 1)}
-	if err := s.submit(ctx, c); err != nil {
-		unknown := make([]Answer, len(requests))
+	if err == nil {
+		err = s.submit(ctx, c)
+	}
+	if err != nil {
 		for i := range unknown {
 			unknown[i].Err = err
 		}

@@ -164,7 +164,11 @@ func putAccount(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(AccountAnswer{Account: accountAnswer(a, c.position(&answer)), ProvisioningURI: uri})
+	shown, err := c.accountAnswer(a, c.position(&answer))
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(AccountAnswer{Account: shown, ProvisioningURI: uri})
 }
 
 // account reads the fields of an AccountRequest.
@@ -288,17 +292,15 @@ func getAccount(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(accountAnswer(a, at.String()))
+	return replyOf(c.accountAnswer(a, at.String()))
 }
 
 // accountAnswer shows an account that was settled.
-func accountAnswer(a *credit.Account, position string) Account {
+func (c *call) accountAnswer(a *credit.Account, position string) (Account, error) {
+	texts := c.texts(a.ID())
 	answer := Account{
 		Account: a.ID(), Status: statusOfAccount(a), Plan: unlessEmpty(a.Plan()), Cycle: periodOf(a.Cycle()), Timezone: a.Timezone(),
-		Anchor: a.Anchor().UTC(), Approval: unlessEmpty(a.Approval()), Metadata: a.Metadata(), Opened: a.Opened().UTC(), Position: position,
-	}
-	if answer.Metadata == nil {
-		answer.Metadata = map[string]json.RawMessage{}
+		Anchor: a.Anchor().UTC(), Approval: unlessEmpty(a.Approval()), Metadata: texts.metadata(a.Metadata()), Opened: a.Opened().UTC(), Position: position,
 	}
 	if p := a.Pending(); p != nil {
 		answer.Pending = &PendingPlan{Plan: unlessEmpty(p.Plan), Due: p.Due.UTC()}
@@ -309,7 +311,7 @@ func accountAnswer(a *credit.Account, position string) Account {
 	if m := a.PaymentMethod(); m != (credit.PaymentMethod{}) {
 		answer.PaymentMethod = &SavedMethod{Provider: m.Provider, Label: m.Label}
 	}
-	return answer
+	return answer, texts.fault
 }
 
 func statusOfAccount(a *credit.Account) string {

@@ -44,7 +44,11 @@ func listAccounts(c *call) (reply, error) {
 			return reply{}, err
 		}
 		for _, a := range page {
-			list.Accounts = append(list.Accounts, accountAnswer(a, position.String()))
+			shown, err := c.accountAnswer(a, position.String())
+			if err != nil {
+				return reply{}, err
+			}
+			list.Accounts = append(list.Accounts, shown)
 		}
 		if next != "" {
 			list.Next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d/%s", shard, next))

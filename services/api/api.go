@@ -15,6 +15,7 @@ import (
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
 	"creditstream/services/intake"
+	"creditstream/services/personal"
 	"creditstream/services/purchases"
 )
 
@@ -22,7 +23,9 @@ import (
 type Config struct {
 	Accounts    *accounts.Service
 	Credentials *credentials.Store
-	Logger      *slog.Logger
+	// Personal keeps the keys of what people write about accounts; nil where texts are not sealed.
+	Personal *personal.Store
+	Logger   *slog.Logger
 
 	// Dev makes a request without a key the operator's, when it comes from this machine and not from
 	// another site's page in a browser.

@@ -57,7 +57,7 @@ type HistoryLine struct {
 	Position    string          `json:"position"`
 	Time        time.Time       `json:"time" doc:"When it happened."`
 	Recorded    time.Time       `json:"recorded" doc:"When it was decided."`
-	Type        string          `json:"type" enum:"purchase,grant,usage,renewal,expiry,hold,release,reversal,revocation,refund,adjustment,repayment,unpaid,plan,denied"`
+	Type        string          `json:"type" enum:"purchase,grant,usage,renewal,expiry,hold,release,reversal,revocation,refund,adjustment,repayment,unpaid,plan,denied,erasure"`
 	Meter       string          `json:"meter,omitempty"`
 	Quantity    int64           `json:"quantity,omitempty"`
 	Credits     string          `json:"credits" doc:"The signed change of what remains."`
@@ -71,6 +71,7 @@ type HistoryLine struct {
 	Source      string          `json:"source,omitempty"`
 	Key         string          `json:"key,omitempty"`
 	Attributes  json.RawMessage `json:"attributes,omitempty"`
+	Erased      bool            `json:"erased,omitempty" doc:"The line had a description or attributes that were erased."`
 	Draws       []Draw          `json:"draws"`
 	Remaining   string          `json:"remaining" doc:"Credits after the line."`
 	Usage       string          `json:"usage,omitempty" doc:"The key of the use that was reversed."`
@@ -150,10 +151,11 @@ func history(c *call) (reply, error) {
 		return reply{}, err
 	}
 	answer := History{Entries: make([]HistoryLine, len(page.Lines)), Next: page.Next}
+	texts := c.texts(c.account)
 	for i := range page.Lines {
-		answer.Entries[i] = lineOf(&page.Lines[i], head.Shard, c.scale())
+		answer.Entries[i] = lineOf(&page.Lines[i], texts, head.Shard, c.scale())
 	}
-	return ok(answer)
+	return replyOf(answer, texts.fault)
 }
 
 func (c *call) historyQuery() (q statement.Query, err error) {
@@ -175,16 +177,20 @@ func (c *call) historyQuery() (q statement.Query, err error) {
 	return q, err
 }
 
-func lineOf(l *statement.Line, shard, scale int) HistoryLine {
+func lineOf(l *statement.Line, texts *texts, shard, scale int) HistoryLine {
 	position := accounts.Position{Shard: shard, Sequence: l.At.Sequence, Offset: l.At.Offset}
 	line := HistoryLine{
 		Position: position.String(), Time: l.Time.UTC(), Recorded: l.Recorded.UTC(), Type: string(l.Type), Meter: l.Meter,
 		Quantity: l.Quantity, Credits: l.Credits.Format(scale), Unit: unitOf(l.Unit), Units: unlessZero(l.Units, scale),
 		Cost: unlessZero(l.Cost, scale), Debt: unlessZero(l.Debt, scale), Unpaid: unlessZero(l.Unpaid, scale),
-		Description: l.Description, Actor: l.Actor, Source: l.Source, Key: l.Key, Attributes: l.Attributes,
+		Actor: l.Actor, Source: l.Source, Key: l.Key,
 		Draws: drawsOf(l.Draws, scale), Remaining: l.Remaining.Format(scale), Usage: l.Usage, Hold: l.Hold, Purchase: l.Purchase,
 		Plan: l.Plan, Catalog: l.Catalog, Money: moneyOf(l.Money), Code: l.Code, Count: l.Count, Since: endOf(l.Since), Scheduled: endOf(l.Scheduled), Expires: endOf(l.Expires),
 	}
+	var gone bool
+	line.Description, gone = texts.open(l.Description)
+	line.Attributes, line.Erased = texts.attributes(l.Attributes)
+	line.Erased = line.Erased || gone
 	return line
 }
 

@@ -98,13 +98,18 @@ func requestPurchase(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return created(Purchase{
+	texts := c.texts(c.account)
+	answer := Purchase{
 		Purchase: requested.Purchase, Account: c.account, Status: credit.AwaitingPayment, Pack: requested.Pack, Pool: requested.Pool,
 		Credits: requested.Credits.Format(c.scale()), Price: moneyOf(requested.Price), Provider: requested.Provider,
 		RequestedAt: requested.At.UTC(), PaysUntil: requested.PaysUntil.UTC(), CheckoutURL: requested.CheckoutURL,
-		Approved: requested.Approved, Metadata: requested.Metadata,
+		Approved: requested.Approved, Metadata: texts.metadata(requested.Metadata),
 		Position: c.position(&requested.Answer), Replayed: requested.Answer.Replayed,
-	})
+	}
+	if texts.fault != nil {
+		return reply{}, texts.fault
+	}
+	return created(answer)
 }
 
 func listPurchases(c *call) (reply, error) {

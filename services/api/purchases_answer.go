@@ -94,13 +94,15 @@ func (c *call) purchaseOf(a *credit.Account, p *credit.Purchase, at accounts.Pos
 	if err != nil {
 		return Purchase{}, fmt.Errorf("find the checkout of purchase %s: %w", p.ID, err)
 	}
+	texts := c.texts(a.ID())
+	reason, _ := texts.open(p.Reason)
 	return Purchase{
 		Purchase: p.ID, Account: a.ID(), Status: p.Status, Pack: p.Pack, Pool: p.Pool, Credits: p.Credits.Format(c.scale()),
 		Price: moneyOf(p.Price), Provider: p.Provider, RequestedAt: p.Requested.UTC(), PaysUntil: p.PaysUntil.UTC(),
 		CheckoutURL: url, Approved: p.Approved, PaymentMethod: p.Method, Lot: p.Lot, PaidAt: endOf(p.PaidAt),
-		Reference: p.Reference, InvoiceRef: p.InvoiceRef, ReceiptURL: p.ReceiptURL, Reason: p.Reason, Metadata: p.Metadata,
+		Reference: p.Reference, InvoiceRef: p.InvoiceRef, ReceiptURL: p.ReceiptURL, Reason: reason, Metadata: texts.metadata(p.Metadata),
 		Position: at.String(),
-	}, nil
+	}, texts.fault
 }
 
 func listPacks(c *call) (reply, error) {

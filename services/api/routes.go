@@ -58,6 +58,7 @@ func (a *API) routes() []route {
 	return slices.Concat(
 		catalogRoutes(),
 		accountRoutes(),
+		personalRoutes(),
 		importRoutes(),
 		balanceRoutes(),
 		historyRoutes(),

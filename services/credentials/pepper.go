@@ -26,6 +26,7 @@ type pepper struct {
 	pin     []byte // HMAC of a PIN before its slow hash
 	seal    []byte // AES-256-GCM of TOTP secrets
 	token   []byte // MAC of account tokens
+	other   []byte // what the secrets of other packages are derived from
 	check   string // public: tells a wrong pepper from an altered record
 
 	apiKeys sync.Pool // of *keyHash
@@ -39,7 +40,7 @@ func newPepper(secret []byte) (*pepper, error) {
 	var apiKey, check []byte
 	for purpose, into := range map[string]*[]byte{
 		"record": &p.record, "subject": &p.subject, "pin": &p.pin, "seal": &p.seal,
-		"token": &p.token, "api key": &apiKey, "check": &check,
+		"token": &p.token, "other": &p.other, "api key": &apiKey, "check": &check,
 	} {
 		key, err := derive(purpose)
 		if err != nil {

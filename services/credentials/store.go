@@ -161,6 +161,10 @@ func (s *Store) Err() error {
 	return s.damage
 }
 
+// Secret derives 32 bytes from the pepper for a purpose outside this package: the same for ever, and of no use
+// for finding the pepper or what was derived for another purpose.
+func (s *Store) Secret(purpose string) []byte { return mac(s.pepper.other, []byte(purpose)) }
+
 func openStream(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, StreamName)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

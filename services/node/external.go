@@ -13,6 +13,7 @@ import (
 	"creditstream/events/journal"
 	"creditstream/services/credentials"
 	"creditstream/services/intake"
+	"creditstream/services/personal"
 )
 
 // External is a JetStream server that runs elsewhere, to use instead of the embedded one, and how to log in
@@ -77,7 +78,7 @@ func (n *Node) checkLogins() error {
 // warnOfWeakDurability says what an external server's configuration, as far as it can be asked for, means
 // for what was acknowledged.
 func (n *Node) warnOfWeakDurability(ctx context.Context) error {
-	streams := []string{credentials.StreamName, intake.StreamName, intake.RefusedStreamName}
+	streams := []string{credentials.StreamName, personal.StreamName, intake.StreamName, intake.RefusedStreamName}
 	for _, t := range n.accounts.Tenants() {
 		for i := range t.Shards() {
 			streams = append(streams, journal.Name{Tenant: t.Name(), Shard: i}.Stream())

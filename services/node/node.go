@@ -23,6 +23,7 @@ import (
 	"creditstream/projections/usage"
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
+	"creditstream/services/personal"
 )
 
 // Config says how a node runs. The zero value of every field but Data is usable.
@@ -81,6 +82,7 @@ type Node struct {
 	services    *nats.Conn
 	requests    *nats.Conn // the NATS door's
 	credentials *credentials.Store
+	personal    *personal.Store
 	views       views
 	accounts    *accounts.Service
 	doors       doors
@@ -142,6 +144,12 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.keys.Store(n.credentials)
+	n.personal, err = personal.Open(ctx, n.services, personal.Config{
+		Secret: n.credentials.Secret("personal"), Replicas: n.cfg.External.Replicas, Now: n.clock.Now,
+	})
+	if err != nil {
+		return err
+	}
 	if n.views, err = openViews(n.cfg, n.log); err != nil {
 		return err
 	}

@@ -44,7 +44,12 @@ approval: {buy: totp}
 // openLab is a node with a tenant of that catalog.
 func openLab(t *testing.T) site {
 	t.Helper()
-	s := open(t, "2026-01-31T12:00:00Z").of("lab")
+	return publishLab(t, open(t, "2026-01-31T12:00:00Z"))
+}
+
+func publishLab(t *testing.T, s site) site {
+	t.Helper()
+	s = s.of("lab")
 	s.post(t, "/v1/admin/tenants", `{"tenant":"lab"}`).is(t, 201)
 	s.send(t, http.MethodPut, "catalog", lab, http.Header{"Content-Type": {"application/yaml"}}).is(t, 200)
 	return s

@@ -16,6 +16,7 @@ import (
 	"creditstream/projections"
 	accountsview "creditstream/projections/accounts"
 	"creditstream/services/accounts"
+	"creditstream/services/personal"
 	"creditstream/services/rules"
 )
 
@@ -152,7 +153,7 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	name, runner := j.Name(), n.views.runner
 	shard, err := accounts.Start(accounts.Config{
 		Tenant: name.Tenant, Number: name.Shard, Journal: j, View: view, Clock: n.clock, Logger: n.log,
-		InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap,
+		Texts: personal.Texts{Store: n.personal}, InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap,
 		Feed: func(head journal.Head, entries []credit.Entry, body []byte) {
 			runner.Feed(name, projections.Commit{Head: head, Entries: entries, Body: body})
 		},

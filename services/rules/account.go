@@ -211,7 +211,7 @@ func merged(old credit.Metadata, patch map[string]json.RawMessage) (credit.Metad
 	for name, value := range patch {
 		text := bytes.TrimSpace(value)
 		switch {
-		case len(name) == 0 || len(name) > maxText || len(text) > maxText:
+		case len(name) == 0 || len(name) > maxText || len(text) > maxText && !sealedValue(text):
 			return nil, invalid("metadata", fmt.Sprintf("names and values are at most %d bytes", maxText))
 		case len(text) == 0 || string(text) == "null":
 			delete(all, name)
@@ -281,7 +281,7 @@ type CloseAccount struct{ Reason string }
 
 // Decide states AccountClosed; closing a closed account states nothing.
 func (c CloseAccount) Decide(a *credit.Account, _ *Book, now time.Time) ([]credit.Fact, error) {
-	if len(c.Reason) > maxText {
+	if tooLong(c.Reason) {
 		return nil, invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
 	}
 	if !a.Exists() {
@@ -299,7 +299,7 @@ type ReopenAccount struct{ Reason string }
 // Decide states AccountReopened, and the debt that what thaws repays; reopening an open account states
 // nothing.
 func (c ReopenAccount) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, error) {
-	if len(c.Reason) > maxText {
+	if tooLong(c.Reason) {
 		return nil, invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
 	}
 	if !a.Exists() {

@@ -75,7 +75,7 @@ func (c GrantCredits) badRequest(catalog *Catalog, now time.Time) *Refusal {
 		return invalid("credits", "must be more than 0 and within range")
 	case c.Reason == "":
 		return invalid("reason", "say why the credits are given")
-	case len(c.Reason) > maxText:
+	case tooLong(c.Reason):
 		return invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
 	case len(c.InvoiceRef) > maxText:
 		return invalid("invoice_ref", fmt.Sprintf("is longer than %d bytes", maxText))
@@ -117,7 +117,7 @@ func (c RevokeLot) Decide(a *credit.Account, _ *Book, now time.Time) ([]credit.F
 	switch {
 	case c.Reason == "":
 		return nil, invalid("reason", "say why the credits are taken back")
-	case len(c.Reason) > maxText:
+	case tooLong(c.Reason):
 		return nil, invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
 	case !a.Exists():
 		return nil, unknownAccount(a)

@@ -283,7 +283,7 @@ type RefundPurchase struct {
 // its hold can still be captured. A second refund states nothing; a chargeback of what never gave
 // credits only marks the purchase.
 func (c RefundPurchase) Decide(a *credit.Account, _ *Book, now time.Time) ([]credit.Fact, error) {
-	if len(c.Reason) > maxText {
+	if tooLong(c.Reason) {
 		return nil, invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
 	}
 	p, r := purchaseOf(a, c.Purchase)
@@ -325,7 +325,7 @@ func takenBack(a *credit.Account, p *credit.Purchase) bool {
 
 // cut shortens a provider's text to what may be kept: a payment is not refused for a long receipt.
 func cut(text string) string {
-	if len(text) > maxText {
+	if tooLong(text) {
 		return strings.ToValidUTF8(text[:maxText], "")
 	}
 	return text

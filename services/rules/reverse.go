@@ -26,7 +26,7 @@ func (c ReverseUsage) Decide(a *credit.Account, b *Book, now time.Time) ([]credi
 	switch {
 	case c.Quantity < 0:
 		return nil, invalid("quantity", "must be a whole number of at least 1")
-	case len(c.Reason) > maxText:
+	case tooLong(c.Reason):
 		return nil, invalid("reason", fmt.Sprintf("is longer than %d bytes", maxText))
 	case !a.Exists():
 		return nil, unknownAccount(a)

@@ -136,9 +136,9 @@ func checkUse(quantity int64, description string, attributes json.RawMessage) *R
 	switch {
 	case quantity < 1:
 		return invalid("quantity", "must be a whole number of at least 1")
-	case len(description) > maxText:
+	case tooLong(description):
 		return invalid("description", fmt.Sprintf("is longer than %d bytes", maxText))
-	case len(attributes) > maxText:
+	case len(attributes) > maxText && !sealedAttributes(attributes):
 		return invalid("attributes", fmt.Sprintf("are longer than %d bytes", maxText))
 	}
 	return nil

@@ -301,6 +301,7 @@ func (s *Source) note(c *customer) {
 		&credit.BalanceLow{Remaining: unit, Threshold: 5 * unit},
 		&credit.BalanceExhausted{},
 		&credit.NothingChanged{},
+		&credit.PersonalErased{},
 	}
 	s.asked(c, s.now, notes[s.rng.IntN(len(notes))])
 }
