@@ -101,6 +101,7 @@ func (a *app) commands() []*cobra.Command {
 		a.reportCommand(), a.eraseCommand(), a.buyCommand(), a.grantCommand(),
 		a.accountCommand(), a.tenantCommand(), a.catalogCommand(), a.keyCommand(), a.clockCommand(),
 		a.replayCommand(), a.benchCommand(), a.viewsCommand(), a.rebuildCommand(), a.verifyCommand(),
+		a.backupCommand(), a.restoreCommand(),
 	}
 }
 

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"services/credentials":       {},
 	"services/personal":          {"events/credit", "services/accounts"},
 	"services/accounts":          {"events/credit", "events/journal", "services/rules", "projections/accounts"},
+	"services/backup":            {"events/journal"},
 	"services/cycles":            {"events/credit", "services/accounts", "services/rules"},
 	"services/purchases":         {"events/credit", "services/accounts", "services/credentials", "services/rules"},
 	"services/intake":            {"events/credit", "services/accounts", "services/rules"},

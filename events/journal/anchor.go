@@ -66,6 +66,12 @@ func (a *anchor) write(head Head) error {
 	return nil
 }
 
+// WriteAnchor writes the anchor of a journal that is not open, where it was restored up to head: Open then finds
+// out whether it was.
+func WriteAnchor(path string, name Name, head Head) error {
+	return (&anchor{path: path, name: name}).write(head)
+}
+
 func replaceFile(path string, content []byte) error {
 	next := path + ".next"
 	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -60,6 +60,7 @@ func adminRoutes() []route {
 			query:   []param{{"tenant", "string", "Only this tenant's; default all."}, {"shard", "integer", "Only this shard's; default all."}},
 			answer:  VerifyAnswer{}, handle: verify,
 		}),
+		key(backupRoute()),
 		key(route{id: "getTestClock", method: http.MethodGet, path: adminPath + "/test-clock", summary: "The test clock", answer: ClockAnswer{}, codes: []rules.Code{codeNotFound}, handle: getClock}),
 		key(route{
 			id: "setTestClock", method: http.MethodPost, path: adminPath + "/test-clock", stream: true, summary: "Move the test clock forward",

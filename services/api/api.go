@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -52,6 +53,9 @@ type Config struct {
 	Journal func(tenant string, shard int) *journal.Journal
 	// Verify folds the journals of a tenant ("": of all) anew and compares; the answer is a VerifyAnswer.
 	Verify func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (report any, err error)
+
+	// Backup writes a backup as a tar file; the error is ErrBackingUp while another one is under way.
+	Backup func(ctx context.Context, w io.Writer, journalOnly bool) error
 
 	// RatePerKey is how many requests per second one key may make in the long run. Default 5,000.
 	RatePerKey int

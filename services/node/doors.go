@@ -103,6 +103,7 @@ func (n *Node) doorConfig() api.Config {
 		Statement: func(name journal.Name) (*statement.View, error) { return statement.Of(n.views.statement, name) },
 		Usage:     func(name journal.Name) (*usage.View, error) { return usage.Of(n.views.usage, name) },
 		Journal:   n.Journal,
+		Backup:    n.Backup,
 		Verify: func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (any, error) {
 			return n.Verify(ctx, tenant, progress)
 		},

@@ -94,6 +94,7 @@ type Node struct {
 	closing sync.Once
 	closed  error
 
+	backing  sync.Mutex // one backup at a time
 	adding   sync.Mutex
 	mu       sync.Mutex
 	journals map[journal.Name]*journal.Journal
@@ -123,6 +124,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func (n *Node) start(ctx context.Context) (err error) {
+	if err := refuseHalfRestored(n.cfg.Data); err != nil {
+		return err
+	}
 	for _, dir := range []string{"nats", "views", "anchors"} {
 		if err := os.MkdirAll(filepath.Join(n.cfg.Data, dir), 0o700); err != nil {
 			return err
