@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"cmd/credits":                {"..."},
 	"cmd/internal/chart":         {},
 	"cmd/internal/load":          {"..."},
+	"cmd/internal/peers":         {"cmd/internal/load", "events/bus"},
+	"cmd/measure":                {"cmd/internal/..."},
 	"cmd/internal/faultfs":       {},
 	"cmd/soak":                   {"..."},
 }

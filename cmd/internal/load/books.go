@@ -19,7 +19,7 @@ func (t *target) check(ctx context.Context, told *marks, result *Result) error {
 		folded[name] = credit.NewAccount(name)
 	}
 	decoder := new(credit.Decoder)
-	commits := 0 // that hold charges
+	commits, size := 0, 0 // of those that hold charges
 	for commit, err := range t.node.Journal(tenantName, 0).Read(ctx, 1) {
 		if err != nil {
 			return fmt.Errorf("read the journal: %w", err)
@@ -34,9 +34,11 @@ func (t *target) check(ctx context.Context, told *marks, result *Result) error {
 		}
 		if result.InJournal > before {
 			commits++
+			size += len(commit.Body)
 		}
 	}
 	result.EventsPerCommit = float64(result.InJournal) / float64(max(commits, 1))
+	result.BytesPerEvent = float64(size) / float64(max(result.InJournal, 1))
 	told.each(func(client int, count uint64) {
 		if !found.has(client, count) {
 			result.Lost++

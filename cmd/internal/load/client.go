@@ -11,14 +11,14 @@ type client struct {
 	number       int
 	target       *target
 	profile      profile
-	door         door
+	door         Door
 	tallies      *tallies
 	recorded     *recorded
 	random       *rand.Rand
 	zipf         *rand.Zipf
 	acknowledged marks
 	sent         uint64 // charges so far
-	charges      []charge
+	charges      []Charge
 	spent        bool // the request under way is a charge
 }
 
@@ -53,10 +53,10 @@ func (c *client) account() string {
 }
 
 // next makes the next batch of charges.
-func (c *client) next(now time.Time) []charge {
+func (c *client) next(now time.Time) []Charge {
 	c.charges = c.charges[:0]
 	for range c.target.cfg.Batch {
-		c.charges = append(c.charges, charge{account: c.account(), key: KeyOf(now, c.number, c.sent)})
+		c.charges = append(c.charges, Charge{Account: c.account(), Key: KeyOf(now, c.number, c.sent)})
 		c.sent++
 	}
 	return c.charges
@@ -67,7 +67,7 @@ func (c *client) charge(ctx context.Context, now time.Time) (int, error) {
 	c.spent = true
 	first := c.sent
 	batch := c.next(now)
-	if err := c.door.charge(ctx, batch); err != nil {
+	if err := c.door.Charge(ctx, batch); err != nil {
 		return 0, err
 	}
 	for i := range batch {

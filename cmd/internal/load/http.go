@@ -82,7 +82,7 @@ func readAll(r io.Reader, dst []byte) ([]byte, error) {
 	}
 }
 
-func (o *overHTTP) charge(ctx context.Context, batch []charge) error {
+func (o *overHTTP) Charge(ctx context.Context, batch []Charge) error {
 	media := "application/cloudevents+json"
 	if len(batch) > 1 {
 		media = "application/cloudevents-batch+json"
@@ -104,7 +104,7 @@ func (o *overHTTP) check(ctx context.Context, account string) error {
 	return readCheck(answer)
 }
 
-func (o *overHTTP) close() {
+func (o *overHTTP) Close() {
 	if o.conn != nil {
 		_ = o.conn.Close() // all answers were read
 	}

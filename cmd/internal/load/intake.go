@@ -103,12 +103,12 @@ func (r *recorded) note(body []byte, err error) {
 }
 
 // sent notes when a batch was sent.
-func (r *recorded) sent(batch []charge, first uint64, now time.Time) {
+func (r *recorded) sent(batch []Charge, first uint64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range batch {
 		if (first+uint64(i))%sampleEvery == 0 {
-			r.started[batch[i].key] = now
+			r.started[batch[i].Key] = now
 		}
 	}
 }

@@ -26,21 +26,21 @@ func KeyOf(now time.Time, client int, count uint64) string {
 	return string(text[:])
 }
 
+// KeyBytes are the 16 bytes that a key stands for; zeroes for what is no UUID.
+func KeyBytes(key string) (id [16]byte) {
+	if len(key) != 36 {
+		return id
+	}
+	bare := key[:8] + key[9:13] + key[14:18] + key[19:23] + key[24:]
+	if _, err := hex.Decode(id[:], []byte(bare)); err != nil {
+		return [16]byte{}
+	}
+	return id
+}
+
 // ReadKey reads what KeyOf wrote; ok is false for any other key.
 func ReadKey(key string) (client int, count uint64, ok bool) {
-	if len(key) != 36 {
-		return 0, 0, false
-	}
-	var id [16]byte
-	var bare [32]byte
-	copy(bare[:8], key[:8])
-	copy(bare[8:12], key[9:13])
-	copy(bare[12:16], key[14:18])
-	copy(bare[16:20], key[19:23])
-	copy(bare[20:], key[24:])
-	if _, err := hex.Decode(id[:], bare[:]); err != nil {
-		return 0, 0, false
-	}
+	id := KeyBytes(key)
 	head, tail := binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
 	return int(head & 0xfff), tail &^ (1 << 63), head&0xf000 == 0x7000 && tail>>63 == 1
 }

@@ -156,3 +156,27 @@ func Run(ctx context.Context, cfg Config) (result Result, err error) {
 	}
 	return result, nil
 }
+
+// Drive loads a server of another kind, whose process is given, in the same way: the same clients, keys and
+// accounts, which are there already, the same slices and the same probe of the same disk. The doors are the
+// caller's, and so are the books: Acknowledged is all that it needs for them, the warm-up included. Of the
+// settings only the profiles that charge make sense.
+func Drive(ctx context.Context, cfg Config, pid int, open func(client int) (Door, error)) (result Result, err error) {
+	if err := cfg.setDefaults(); err != nil {
+		return Result{}, err
+	}
+	probe, err := NewProbe(cfg.Dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, probe.Close()) }()
+	t := &target{cfg: cfg, another: &another{pid: pid, open: open}}
+	t.nameAccounts()
+	run := &run{cfg: cfg, profile: profiles[cfg.Profile], target: t, probe: probe, whole: newMeasured()}
+	if err := run.load(ctx); err != nil {
+		return Result{}, err
+	}
+	result = run.result()
+	run.acknowledged.each(func(int, uint64) { result.Acknowledged++ })
+	return result, nil
+}

@@ -216,7 +216,7 @@ func TestKeysComeBack(t *testing.T) {
 func TestSettleWaitsForTheRecord(t *testing.T) {
 	r := &recorded{started: make(map[string]time.Time), latency: newMeasured().latency, changed: make(chan struct{}, 1)}
 	key := KeyOf(time.Now(), 0, 0)
-	r.sent([]charge{{key: key}}, 0, time.Now().Add(-time.Second))
+	r.sent([]Charge{{Key: key}}, 0, time.Now().Add(-time.Second))
 	r.acknowledged(2)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -36,7 +36,7 @@ func (o *overNATS) ask(ctx context.Context, operation string) ([]byte, error) {
 	return reply.Data, nil
 }
 
-func (o *overNATS) charge(ctx context.Context, batch []charge) error {
+func (o *overNATS) Charge(ctx context.Context, batch []Charge) error {
 	o.body = appendCharges(o.body[:0], batch)
 	reply, err := o.ask(ctx, "usage")
 	if err != nil {
@@ -55,4 +55,4 @@ func (o *overNATS) check(ctx context.Context, account string) error {
 }
 
 // close leaves the connection to the others; the target closes it.
-func (o *overNATS) close() {}
+func (o *overNATS) Close() {}

@@ -20,13 +20,18 @@ const (
 	importers   = 2
 )
 
-// openAccounts opens all accounts with their lots. The working set is spread evenly over them, so that it
-// shares its blocks on disk with accounts that nobody touches.
-func (t *target) openAccounts(ctx context.Context) error {
+// nameAccounts chooses the working set, spread evenly over all accounts, so that it shares its blocks on disk
+// with accounts that nobody touches.
+func (t *target) nameAccounts() {
 	t.names = make([]string, t.cfg.WorkingSet)
 	for i := range t.names {
-		t.names[i] = accountName(i * t.cfg.Accounts / t.cfg.WorkingSet)
+		t.names[i] = AccountName(i * t.cfg.Accounts / t.cfg.WorkingSet)
 	}
+}
+
+// openAccounts opens all accounts with their lots.
+func (t *target) openAccounts(ctx context.Context) error {
+	t.nameAccounts()
 	if t.node == nil {
 		return t.postAccounts(ctx)
 	}
@@ -63,7 +68,7 @@ func (t *target) importFrom(ctx context.Context, firsts <-chan int) error {
 	for first := range firsts {
 		requests = requests[:0]
 		for i := first; i < min(first+importBatch, t.cfg.Accounts); i++ {
-			requests = append(requests, accounts.Request{Account: accountName(i), Command: &rules.ImportAccount{Lots: lots}})
+			requests = append(requests, accounts.Request{Account: AccountName(i), Command: &rules.ImportAccount{Lots: lots}})
 		}
 		for _, answer := range t.tenant.DoAll(ctx, requests) {
 			if answer.Err != nil {
@@ -77,14 +82,14 @@ func (t *target) importFrom(ctx context.Context, firsts <-chan int) error {
 // postAccounts opens all accounts over HTTP, for a server in a process of its own.
 func (t *target) postAccounts(ctx context.Context) error {
 	door := newOverHTTP(t.http)
-	defer door.close()
+	defer door.Close()
 	share := (fortune / credit.Amount(t.cfg.Lots)).Format(scale)
 	lots := strings.TrimSuffix(strings.Repeat(`{"pool":"credits","credits":"`+share+`"},`, t.cfg.Lots), ",")
 	for first := 0; first < t.cfg.Accounts; first += importBatch {
 		door.body = door.body[:0]
 		opened := 0
 		for i := first; i < min(first+importBatch, t.cfg.Accounts); i++ {
-			door.body = fmt.Appendf(door.body, "{\"account\":%q,\"lots\":[%s]}\n", accountName(i), lots)
+			door.body = fmt.Appendf(door.body, "{\"account\":%q,\"lots\":[%s]}\n", AccountName(i), lots)
 			opened++
 		}
 		answer, err := door.ask(ctx, "/accounts/batch", "application/x-ndjson", "\r\nIdempotency-Key: open-"+strconv.Itoa(first))
@@ -98,4 +103,5 @@ func (t *target) postAccounts(ctx context.Context) error {
 	return nil
 }
 
-func accountName(i int) string { return "account-" + strconv.Itoa(i) }
+// AccountName is the name of an account of a run, from 0.
+func AccountName(i int) string { return "account-" + strconv.Itoa(i) }

@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -26,16 +25,15 @@ func (r *run) due() int {
 }
 
 // pace announces each request when it is due, and closes the channel at the end of the slice. The channel
-// has room for all: a slow client delays nobody. A thread of its own sleeps in the kernel, because the timers
-// of the Go runtime may be a millisecond late while everything else sleeps.
+// has room for all: a slow client delays nobody. It has a
+// thread of its own, for sleep.
 func pace(ctx context.Context, start, until time.Time, every time.Duration, due chan<- time.Time) {
 	defer close(due)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for at := start; at.Before(until) && ctx.Err() == nil; at = at.Add(every) {
 		if wait := time.Until(at); wait > 0 {
-			sleep := syscall.NsecToTimespec(wait.Nanoseconds())
-			_ = syscall.Nanosleep(&sleep, nil) // woken early by a signal, the request is that much early
+			sleep(wait)
 		}
 		due <- at
 	}

@@ -37,6 +37,17 @@ func BytesRead(pid int) int64 { return int64(procField(procFile(pid, "io"), "rch
 // Resident is the memory of a process, in MiB.
 func Resident(pid int) float64 { return memoryOf(pid).resident }
 
+// childrenOf are the processes that one started.
+func childrenOf(pid int) []int {
+	var children []int
+	for _, text := range strings.Fields(procFile(pid, "task/"+strconv.Itoa(pid)+"/children")) {
+		if child, err := strconv.Atoi(text); err == nil {
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
 func procFile(pid int, name string) string {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + name)
 	if err != nil {

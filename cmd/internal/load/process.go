@@ -14,7 +14,7 @@ type inProcess struct {
 	requests []accounts.Request
 }
 
-func (p *inProcess) charge(ctx context.Context, batch []charge) error {
+func (p *inProcess) Charge(ctx context.Context, batch []Charge) error {
 	if len(batch) == 1 {
 		return p.tenant.Do(ctx, requestOf(batch[0])).Err
 	}
@@ -30,8 +30,8 @@ func (p *inProcess) charge(ctx context.Context, batch []charge) error {
 	return nil
 }
 
-func requestOf(c charge) accounts.Request {
-	return accounts.Request{Account: c.account, Key: c.key, Hash: credit.Hash{1}, Command: &rules.Use{Meter: meter, Quantity: 1}}
+func requestOf(c Charge) accounts.Request {
+	return accounts.Request{Account: c.Account, Key: c.Key, Hash: credit.Hash{1}, Command: &rules.Use{Meter: meter, Quantity: 1}}
 }
 
 func (p *inProcess) check(_ context.Context, account string) error {
@@ -45,4 +45,4 @@ func (p *inProcess) check(_ context.Context, account string) error {
 	return nil
 }
 
-func (p *inProcess) close() {}
+func (p *inProcess) Close() {}

@@ -55,16 +55,20 @@ func (p profile) doorNames() []string {
 
 func (p profile) through(door string) bool { return slices.Contains(p.doorNames(), door) }
 
-// charge is one unit from one account, under one key.
-type charge struct{ account, key string }
+// Charge is one unit from one account, under one key.
+type Charge struct{ Account, Key string }
 
-// door is a way to the server, of one client.
-type door interface {
-	// charge charges all, in one request, and returns an error unless every one of them was recorded.
-	charge(ctx context.Context, batch []charge) error
+// Door is a way to a server, of one client.
+type Door interface {
+	// Charge charges all, in one request, and returns an error unless every one of them was recorded.
+	Charge(ctx context.Context, batch []Charge) error
+	Close()
+}
+
+// asker is a door through which a client may also ask.
+type asker interface {
 	// check asks whether one charge would be allowed; that it would not is an error.
 	check(ctx context.Context, account string) error
-	close()
 }
 
 // errNotAllowed: nobody spends more than there is in a run, so this is a fault of the server.
@@ -75,7 +79,7 @@ func spend(ctx context.Context, c *client, now time.Time) (int, error) { return 
 
 // check asks for one charge. It writes nothing.
 func check(ctx context.Context, c *client, _ time.Time) (int, error) {
-	return 1, c.door.check(ctx, c.account())
+	return 1, c.door.(asker).check(ctx, c.account())
 }
 
 // checksInTen is how many of ten requests of the profile mixed only ask.

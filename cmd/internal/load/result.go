@@ -17,6 +17,7 @@ type Result struct {
 	FsyncPerCommit  bool    `json:"fsync_per_commit"`
 	FsyncP50        float64 `json:"fsync_p50_us"`
 	EventsPerCommit float64 `json:"events_per_commit"`
+	BytesPerEvent   float64 `json:"bytes_per_event"`  // of the journal's commits that hold charges
 	CPU             float64 `json:"cpu_us_per_event"` // of server and clients; steadier than the clock on a shared machine
 	RSS             float64 `json:"rss_mb"`           // of the server's process at the end of the load: the clients are in it unless Apart
 	PeakRSS         float64 `json:"rss_peak_mb"`      // at most so far, the opening of the accounts included

@@ -47,7 +47,7 @@ func (r *run) load(ctx context.Context) error {
 	clients, err := r.clients(ctx)
 	defer func() {
 		for _, c := range clients {
-			c.door.close()
+			c.door.Close()
 		}
 	}()
 	if err != nil {

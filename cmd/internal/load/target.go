@@ -36,6 +36,13 @@ type target struct {
 	http, nats string       // where the doors are
 	conns      []*nats.Conn // that clients share
 	names      []string     // of the working set
+	another    *another     // a server that is not ours; nil otherwise
+}
+
+// another is a server of another kind, that Drive measures.
+type another struct {
+	pid  int
+	open func(client int) (Door, error)
 }
 
 func startTarget(ctx context.Context, cfg Config, dir string) (t *target, err error) {
@@ -63,7 +70,10 @@ func startTarget(ctx context.Context, cfg Config, dir string) (t *target, err er
 }
 
 // open opens the way in for one client.
-func (t *target) open(_ context.Context, client int) (door, error) {
+func (t *target) open(_ context.Context, client int) (Door, error) {
+	if t.another != nil {
+		return t.another.open(client)
+	}
 	switch t.cfg.Door {
 	case doorNATS:
 		conn, err := t.connectNATS(client)
@@ -111,19 +121,28 @@ func (t *target) close() error {
 	return errors.Join(faults...)
 }
 
-// memory is what the server's process uses.
-func (t *target) memory() memory {
-	if t.child != nil {
-		return memoryOf(t.child.Pid())
+// pid is the server's process.
+func (t *target) pid() int {
+	switch {
+	case t.another != nil:
+		return t.another.pid
+	case t.child != nil:
+		return t.child.Pid()
 	}
-	return memoryOf(os.Getpid())
+	return os.Getpid()
 }
+
+// memory is what the server's process uses.
+func (t *target) memory() memory { return memoryOf(t.pid()) }
 
 // processorTime is what clients and server have used so far, on all processors.
 func (t *target) processorTime() time.Duration {
 	used := processorTime(os.Getpid())
-	if t.child != nil {
-		used += processorTime(t.child.Pid())
+	if server := t.pid(); server != os.Getpid() {
+		used += processorTime(server)
+		for _, child := range childrenOf(server) {
+			used += processorTime(child)
+		}
 	}
 	return used
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // appendCharges writes charges as a feature service would send them: one CloudEvent, or a batch.
-func appendCharges(dst []byte, batch []charge) []byte {
+func appendCharges(dst []byte, batch []Charge) []byte {
 	if len(batch) == 1 {
 		return appendCharge(dst, batch[0])
 	}
@@ -22,9 +22,9 @@ func appendCharges(dst []byte, batch []charge) []byte {
 }
 
 // appendCharge writes one. Names and keys of a run hold nothing that JSON escapes.
-func appendCharge(dst []byte, c charge) []byte {
-	dst = append(append(dst, `{"specversion":"1.0","id":"`...), c.key...)
-	dst = append(append(dst, `","source":"/bench","type":"creditstream.usage","subject":"`...), c.account...)
+func appendCharge(dst []byte, c Charge) []byte {
+	dst = append(append(dst, `{"specversion":"1.0","id":"`...), c.Key...)
+	dst = append(append(dst, `","source":"/bench","type":"creditstream.usage","subject":"`...), c.Account...)
 	return append(dst, `","data":{"meter":"`+meter+`","quantity":1}}`...)
 }
 

@@ -1,0 +1,90 @@
+// Command measure compares Creditstream with its peers, and shows how its cost grows: what is needed to
+// judge the project and not to run it, and so is not part of the binary credits. docs/PERFORMANCE.md says what
+// is measured and how. It may import everything of this module.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"creditstream/cmd/internal/load"
+	"creditstream/cmd/internal/peers"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "measure:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	command := &cobra.Command{Use: "measure", Short: "Compare Creditstream with its peers, and show how its cost grows", SilenceErrors: true, SilenceUsage: true}
+	var output string
+	command.PersistentFlags().StringVarP(&output, "output", "o", "table", "table or json")
+	command.AddCommand(peersCommand(&output), serverCommand())
+	return command
+}
+
+// serverCommand is the server under load. It is for this program itself, so help does not list it.
+func serverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "server SETTINGS", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return load.Serve(cmd.Context(), args[0], os.Stdin, os.Stdout)
+		},
+	}
+}
+
+// serve is the command line of serverCommand.
+func serve() ([]string, error) {
+	own, err := os.Executable()
+	return []string{own, "server"}, err
+}
+
+func peersCommand(output *string) *cobra.Command {
+	cfg := peers.Config{Progress: progress}
+	var seconds float64
+	command := &cobra.Command{
+		Use:   "peers",
+		Short: "Measure PostgreSQL, Redis and Creditstream in turn, over loopback TCP, on the same disk",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if cfg.Serve, err = serve(); err != nil {
+				return err
+			}
+			cfg.Duration = time.Duration(seconds * float64(time.Second))
+			report, err := peers.Run(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if *output == "json" {
+				return json.NewEncoder(os.Stdout).Encode(report)
+			}
+			report.Print(os.Stdout)
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.Float64Var(&seconds, "seconds", 5, "how long each measurement takes")
+	flags.IntVar(&cfg.Rounds, "rounds", 3, "how often each is measured, all in turn")
+	flags.IntVar(&cfg.Accounts, "accounts", 10_000, "accounts that are opened")
+	flags.IntVar(&cfg.Lots, "lots", 1, "lots of each account")
+	flags.StringSliceVar(&cfg.Views, "views", nil, "views that Creditstream folds meanwhile, beside accounts")
+	flags.StringSliceVar(&cfg.Only, "only", nil, "measure only these, by their names in the table")
+	flags.BoolVar(&cfg.Quick, "quick", false, "do not try which concurrency suits a peer best")
+	flags.StringVar(&cfg.Dir, "dir", ".", "`directory` whose disk is measured; what is made there is removed")
+	return command
+}
+
+func progress(doing string) { fmt.Fprintln(os.Stderr, doing) }
