@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"services/intake":            {"events/credit", "services/accounts", "services/rules"},
 	"services/api":               {"events/credit", "events/journal", "projections/...", "services/accounts", "services/credentials", "services/intake", "services/personal", "services/purchases", "services/rules", "services/web"},
 	"services/web":               {"events/credit", "services/accounts", "services/credentials", "services/rules"},
+	"services/pages":             {"events/credit", "events/journal", "projections/...", "services/accounts", "services/api", "services/credentials", "services/look", "services/purchases", "services/rules"},
 	"services/look":              {"events/credit", "services/rules"},
 	"services/internal/browser":  {},                                                // what tests of pages stand on
 	"services/internal/model":    {},                                                // a second opinion

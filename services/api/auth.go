@@ -25,7 +25,7 @@ func (c *call) authenticate() error {
 	}
 	authorization := c.r.Header.Get("Authorization")
 	if authorization == "" && c.cfg.Dev {
-		if !fromHere(c.r) {
+		if !FromHere(c.r) {
 			return forbidden("requests without a key are taken from this machine only, and not from another site's page")
 		}
 		c.principal = credentials.Operator()
@@ -82,9 +82,9 @@ func (c *call) authorize() error {
 	return nil
 }
 
-// fromHere reports whether a request comes from this machine and, when a browser sent it, from a page of
+// FromHere reports whether a request comes from this machine and, when a browser sent it, from a page of
 // this server: a page elsewhere must not act as the operator through somebody's browser.
-func fromHere(r *http.Request) bool {
+func FromHere(r *http.Request) bool {
 	if !isLoopback(r.RemoteAddr) || !isLoopback(r.Host) {
 		return false
 	}

@@ -316,16 +316,16 @@ func waitForPosition(ctx context.Context, t *accounts.Tenant, position string) e
 	ctx, cancel := context.WithTimeout(ctx, minPositionWait)
 	defer cancel()
 	for shard, at := range seen {
-		if err := waitForHead(ctx, shards[shard], at.Sequence); err != nil {
+		if err := WaitForHead(ctx, shards[shard], at.Sequence); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// waitForHead waits until a shard shows a commit. What this server acknowledged it shows already; a
+// WaitForHead waits until a shard shows a commit. What this server acknowledged it shows already; a
 // position from elsewhere may be on its way.
-func waitForHead(ctx context.Context, shard *accounts.Shard, sequence uint64) error {
+func WaitForHead(ctx context.Context, shard *accounts.Shard, sequence uint64) error {
 	for shard.Head() < sequence {
 		pause := time.NewTimer(5 * time.Millisecond)
 		select {

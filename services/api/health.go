@@ -36,7 +36,7 @@ type Health struct {
 
 func ready(c *call) (reply, error) {
 	select {
-	case <-stopping(c.ctx):
+	case <-Stopping(c.ctx):
 		return reply{}, fmt.Errorf("%w: the server is stopping", accounts.ErrUnavailable)
 	default:
 	}
@@ -61,8 +61,8 @@ func ready(c *call) (reply, error) {
 
 type stoppingKey struct{}
 
-// stopping is closed when the server has been asked to stop: what would go on for ever ends then.
-func stopping(ctx context.Context) <-chan struct{} {
+// Stopping is closed when the server has been asked to stop: what would go on for ever ends then.
+func Stopping(ctx context.Context) <-chan struct{} {
 	ch, _ := ctx.Value(stoppingKey{}).(chan struct{})
 	return ch
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"html/template"
 	"net/http"
 	"net/url"
 
@@ -12,58 +11,16 @@ import (
 	"creditstream/services/rules"
 )
 
-// sandboxPage is where the sandbox's checkout_url leads.
+// sandboxPage is where the sandbox's checkout_url leads; services/pages shows it.
 const sandboxPage = "/pay/sandbox/{tenant}/{purchase}"
 
 func checkoutRoutes() []route {
 	return []route{
 		{
-			id: "sandboxCheckout", method: http.MethodGet, path: sandboxPage, scope: open,
-			summary: "The sandbox's checkout page", codes: []rules.Code{codeNotFound}, handle: showCheckout,
-		},
-		{
 			id: "sandboxPay", method: http.MethodPost, path: sandboxPage + "/{outcome}", scope: credentials.Admin,
 			summary: "A button of the sandbox's checkout page", codes: []rules.Code{codeNotFound}, handle: pressCheckout,
 		},
 	}
-}
-
-var checkoutPage = template.Must(template.New("checkout").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sandbox checkout</title>
-<style>
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
-body { max-width: 26rem; margin: 12vh auto; padding: 0 1.25rem }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1.5rem; margin: 1.5rem 0 }
-dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
-.buttons { display: flex; gap: .75rem }
-form { flex: 1 }
-button { font: inherit; width: 100%; padding: .6rem; border: 1px solid; border-radius: .5rem; cursor: pointer; background: transparent; color: inherit }
-.pay { background: #1a7f37; border-color: #1a7f37; color: #fff }
-small { opacity: .75 }
-</style>
-<main>
-<h1>{{if .Pays}}Pay {{.Price}}{{else}}This purchase is {{.Status}}{{end}}</h1>
-<dl>
-<dt>Credits</dt><dd>{{.Credits}}</dd>
-<dt>Price</dt><dd>{{.Price}}</dd>
-<dt>Purchase</dt><dd>{{.Purchase}}</dd>
-{{with .Invoice}}<dt>Invoice</dt><dd>{{.}}</dd>{{end}}
-</dl>
-{{if .Pays}}<div class="buttons">
-<form method="post" action="{{.Action}}/pay"><button class="pay">Pay</button></form>
-<form method="post" action="{{.Action}}/fail"><button>Decline</button></form>
-</div>{{end}}
-<p><small>Sandbox: no money is moved.</small></p>
-</main>
-</html>
-`))
-
-type checkout struct {
-	Pays                                              bool
-	Status, Price, Credits, Purchase, Invoice, Action string
 }
 
 // checkoutOrder finds what the page is about. It is outside the tenant's paths: a buyer has no key.
@@ -78,26 +35,6 @@ func (c *call) checkoutOrder() (*accounts.Tenant, purchases.Order, *credit.Purch
 		err = gone
 	}
 	return t, order, p, err
-}
-
-func showCheckout(c *call) (reply, error) {
-	t, order, p, err := c.checkoutOrder()
-	if err != nil {
-		return reply{}, err
-	}
-	header := c.w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	header.Set("Referrer-Policy", "same-origin")
-	page := checkout{
-		Pays: p.Lot == "" && p.Status != credit.Failed, Status: p.Status, Price: p.Price.Currency + " " + rules.FormatMoney(p.Price),
-		Credits: p.Credits.Format(scaleOf(t)), Purchase: p.ID, Invoice: p.InvoiceRef, Action: checkoutPath(order),
-	}
-	if err := checkoutPage.Execute(c.w, page); err != nil {
-		c.log.Debug("send a checkout page", "error", err)
-	}
-	return reply{status: http.StatusOK, written: true}, nil
 }
 
 func pressCheckout(c *call) (reply, error) {

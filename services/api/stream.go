@@ -186,7 +186,7 @@ func (c *call) follow(ctx context.Context, w *eventWriter, shards []int) error {
 			if err := w.beat(); err != nil {
 				return err
 			}
-		case <-stopping(c.ctx):
+		case <-Stopping(c.ctx):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -198,7 +198,7 @@ func (c *call) follow(ctx context.Context, w *eventWriter, shards []int) error {
 func (c *call) feed(ctx context.Context, shard int, from uint64, commits chan<- delivery) {
 	for commit, err := range c.cfg.Journal(c.tenant.Name(), shard).Follow(ctx, from) {
 		if err == nil {
-			err = waitForHead(ctx, c.tenant.Shards()[shard], commit.Sequence)
+			err = WaitForHead(ctx, c.tenant.Shards()[shard], commit.Sequence)
 		}
 		select {
 		case commits <- delivery{commit, shard, err}:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -47,6 +48,23 @@ func (v *visits) enter(operation string, cut context.CancelFunc) (*visit, bool) 
 	}
 	v.all[entered] = struct{}{}
 	return entered, true
+}
+
+// Admit counts the requests of a handler beside this door, such as pages, with those of the door: whoever closes
+// it waits for them, too.
+func (a *API) Admit(operation string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cut := context.WithCancel(r.Context())
+		defer cut()
+		entered, ok := a.visits.enter(operation, cut)
+		if !ok {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
+			return
+		}
+		defer a.visits.leave(entered)
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 func (v *visits) leave(entered *visit) {

@@ -46,7 +46,8 @@ type Frame struct {
 	Live string
 	// Switch says in which languages the page can be had; the layout links to them with ?lang=.
 	Switch []Language
-	// Scripts are assets that the page needs beyond the common ones: "chart".
+	// Styles are assets of the page's own; Charts loads what draws charts.
+	Styles []string
 	Charts bool
 	// Wide gives tables room, Slim is for a page with one question.
 	Wide, Slim bool

@@ -15,6 +15,7 @@ import (
 	"creditstream/services/api"
 	"creditstream/services/cycles"
 	"creditstream/services/intake"
+	"creditstream/services/pages"
 	"creditstream/services/purchases"
 )
 
@@ -30,6 +31,7 @@ type doors struct {
 	sweeper   *cycles.Sweeper
 	purchases *purchases.Service
 	sandbox   *purchases.Sandbox
+	pages     *pages.Pages
 }
 
 func (n *Node) openDoors(ctx context.Context) error {
@@ -58,7 +60,11 @@ func (n *Node) openDoors(ctx context.Context) error {
 	}
 	d.sweeper = cycles.Start(n.accounts, cycles.Config{Logger: n.log})
 	if d.listener != nil {
-		d.http = api.Server(d.api.Handler())
+		handler, err := n.openPages(d.api)
+		if err != nil {
+			return err
+		}
+		d.http = api.Server(handler)
 		d.served = make(chan error, 1)
 		go func() { d.served <- d.http.Serve(d.listener) }()
 	}
@@ -129,6 +135,9 @@ func (d *doors) close(ctx context.Context) error {
 		inside = d.api.Close(ctx)
 	}
 	closing.Wait()
+	if d.pages != nil {
+		d.pages.Close()
+	}
 	if d.intake != nil {
 		d.intake.Stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,9 @@ func Start(t testing.TB) *Browser {
 	}
 	return &Browser{t: t, ctx: ctx}
 }
+
+// For is the same browser for a part of the test.
+func (b *Browser) For(t testing.TB) *Browser { return &Browser{t: t, ctx: b.ctx} }
 
 func find() string {
 	if program := os.Getenv("CREDITSTREAM_CHROMIUM"); program != "" {
@@ -129,6 +133,9 @@ func (t *Tab) prepare(v Visitor, scheme string) chromedp.Action[chromedp.Void] {
 	})
 }
 
+// isAnswer matches what Chromium says of pages that refuse something: an answer, not a fault.
+var isAnswer = regexp.MustCompile(`status of (401|402|403|409|422) `)
+
 // hear notes what goes wrong.
 func (t *Tab) hear(event any) {
 	switch e := event.(type) {
@@ -143,6 +150,9 @@ func (t *Tab) hear(event any) {
 			t.note(strings.Join(words, " "))
 		}
 	case *log.EventEntryAdded:
+		if e.Entry.Source == log.EntrySourceNetwork && isAnswer.MatchString(e.Entry.Text) {
+			return
+		}
 		if e.Entry.Level == log.EntryLevelError || e.Entry.Source == log.EntrySourceSecurity {
 			t.note(fmt.Sprintf("%s (%s)", e.Entry.Text, e.Entry.URL))
 		}

@@ -66,6 +66,14 @@ func (t *Tab) Click(selector string) {
 	t.do("click "+selector, chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
+// Submit clicks what leads to another document, be it the same again, and returns when that has loaded.
+func (t *Tab) Submit(selector string) {
+	t.t.Helper()
+	t.Run(`window.documentBefore = true`)
+	t.Click(selector)
+	t.Until(`!window.documentBefore && document.readyState === "complete"`)
+}
+
 // Check clicks something that is laid over, such as the radio button of a card.
 func (t *Tab) Check(selector string) {
 	t.t.Helper()
@@ -76,10 +84,12 @@ func (t *Tab) Check(selector string) {
 // Fill replaces what a field holds, key by key.
 func (t *Tab) Fill(selector, text string) {
 	t.t.Helper()
+	field := "document.querySelector(" + quote(selector) + ")"
+	t.Until(field + "?.checkVisibility() && !" + field + ".disabled")
 	t.do("fill "+selector,
-		chromedp.WaitVisible(chromedp.CSS(selector)),
-		script(`(e => { e.focus(); e.select && e.select(); })(document.querySelector(`+quote(selector)+`))`),
+		script(field+".focus(); "+field+".select()"),
 		chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(text))
+	t.Until(field + ".value === " + quote(text))
 }
 
 // Choose picks an option of a select by its value.

@@ -34,6 +34,16 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
+  // What was unfolded stays so when a part of the page is replaced.
+  let unfolded = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    unfolded = [...event.detail.target.querySelectorAll("details[id][open]")].map((fold) => fold.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    unfolded.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+    unfolded = [];
+  });
+
   // What a swap marks with data-focus gets the focus, so that a reader hears it.
   document.addEventListener("htmx:afterSettle", () => {
     const wanted = document.querySelector("[data-focus]");

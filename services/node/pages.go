@@ -1,0 +1,43 @@
+package node
+
+import (
+	"fmt"
+	"net/http"
+
+	"creditstream/events/journal"
+	"creditstream/projections/statement"
+	"creditstream/projections/usage"
+	"creditstream/services/api"
+	"creditstream/services/look"
+	"creditstream/services/pages"
+)
+
+// openPages puts the pages beside the API behind one handler.
+func (n *Node) openPages(door *api.API) (http.Handler, error) {
+	design, err := look.New()
+	if err != nil {
+		return nil, err
+	}
+	n.doors.pages, err = pages.New(pages.Config{
+		Look: design, Accounts: n.accounts, Credentials: n.credentials, Purchases: n.doors.purchases, Views: n.views.runner, Journal: n.Journal,
+		Statement: func(name journal.Name) (*statement.View, error) { return statement.Of(n.views.statement, name) },
+		Usage:     func(name journal.Name) (*usage.View, error) { return usage.Of(n.views.usage, name) },
+		Dev:       n.cfg.Dev, Logger: n.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the pages: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(look.AssetPath, design.Handler())
+	for _, path := range pages.Paths() {
+		mux.Handle(path, door.Admit("pages", n.doors.pages.Handler()))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The API has its own word for a path that is not clean; a mux would send the client elsewhere.
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		door.Handler().ServeHTTP(w, r)
+	}), nil
+}

@@ -1,0 +1,5 @@
+package pages
+
+import "net/http"
+
+func (p *Pages) embedRoutes(mux *http.ServeMux) {}
