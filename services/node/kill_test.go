@@ -25,6 +25,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if dir := os.Getenv("CREDITS_WRITER"); dir != "" {
+		if err := runWriter(dir, os.Getenv("CREDITS_WRITER_SERVICES"), os.Getenv("CREDITS_WRITER_WRITER")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv("CREDITS_VICTIM"); dir != "" {
 		if err := victim(dir, os.Getenv("CREDITS_ROUND")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
