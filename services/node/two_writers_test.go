@@ -145,6 +145,7 @@ func strays(found map[string][]uint64, takeover uint64) (all []string) {
 // append is refused by the log, it answers nobody with success any more, and what it had answered before is
 // there, once, and known to the other.
 func TestAWriterThatWasStoppedIsHarmlessWhenItGoesOn(t *testing.T) {
+	t.Parallel()
 	e := startElsewhere(t)
 	old := startOther(t, e)
 	acknowledged := make(map[string]bool)
