@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"cmd/internal/chart":         {},
 	"cmd/internal/load":          {"..."},
 	"cmd/internal/peers":         {"cmd/internal/load", "events/bus"},
+	"cmd/internal/scale":         {"cmd/internal/chart", "cmd/internal/load"},
 	"cmd/measure":                {"cmd/internal/..."},
 	"cmd/internal/faultfs":       {},
 	"cmd/soak":                   {"..."},

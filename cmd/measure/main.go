@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"creditstream/cmd/internal/load"
 	"creditstream/cmd/internal/peers"
+	"creditstream/cmd/internal/scale"
 )
 
 func main() {
@@ -32,7 +34,7 @@ func root() *cobra.Command {
 	command := &cobra.Command{Use: "measure", Short: "Compare Creditstream with its peers, and show how its cost grows", SilenceErrors: true, SilenceUsage: true}
 	var output string
 	command.PersistentFlags().StringVarP(&output, "output", "o", "table", "table or json")
-	command.AddCommand(peersCommand(&output), serverCommand())
+	command.AddCommand(peersCommand(&output), scaleCommand(&output), serverCommand())
 	return command
 }
 
@@ -84,6 +86,42 @@ func peersCommand(output *string) *cobra.Command {
 	flags.StringSliceVar(&cfg.Only, "only", nil, "measure only these, by their names in the table")
 	flags.BoolVar(&cfg.Quick, "quick", false, "do not try which concurrency suits a peer best")
 	flags.StringVar(&cfg.Dir, "dir", ".", "`directory` whose disk is measured; what is made there is removed")
+	return command
+}
+
+func scaleCommand(output *string) *cobra.Command {
+	cfg := scale.Config{Progress: progress}
+	command := &cobra.Command{
+		Use:   "scale",
+		Short: "Show how cost grows with events, accounts, tenants and lots",
+		Long: `Fills servers more and more and shows what they cost at each size: rates, bytes, memory, and what a start
+takes and reads, in good order and after a crash. The slope of a figure is the exponent by which it grows.
+
+The defaults take some minutes; for the whole: --events 100000000 --accounts 10000000 --lots 10000.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if cfg.Serve, err = serve(); err != nil {
+				return err
+			}
+			curves, err := scale.Run(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if *output == "json" {
+				return json.NewEncoder(os.Stdout).Encode(curves)
+			}
+			scale.Print(os.Stdout, curves)
+			return nil
+		},
+	}
+	flags := command.Flags()
+	flags.StringSliceVar(&cfg.Curves, "curves", nil, "draw only these: "+strings.Join(scale.Names(), ", "))
+	flags.IntVar(&cfg.Events, "events", 1_000_000, "most events in the journal")
+	flags.IntVar(&cfg.Accounts, "accounts", 1_000_000, "most accounts")
+	flags.IntVar(&cfg.Tenants, "tenants", 1000, "most tenants")
+	flags.IntVar(&cfg.Lots, "lots", 1000, "most lots of one account")
+	flags.StringVar(&cfg.Plots, "plots", "", "`directory` for a picture of each curve, as SVG")
+	flags.StringVar(&cfg.Dir, "dir", ".", "`directory` whose disk is used; what is made there is removed")
 	return command
 }
 

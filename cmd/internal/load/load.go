@@ -96,8 +96,8 @@ func (c *Config) check(p profile) error {
 	switch {
 	case c.Clients < 1 || c.Clients > 4000 || c.Batch < 1 || c.Batch > 10_000 || c.Accounts < 1:
 		return errors.New("clients must be 1 to 4000, batch 1 to 10000, accounts at least 1")
-	case c.Lots < 1 || c.Lots > 1000 || c.WorkingSet < 1 || c.WorkingSet > c.Accounts:
-		return errors.New("lots must be 1 to 1000, the working set at most all accounts")
+	case c.Lots < 1 || c.Lots > 800 || c.WorkingSet < 1 || c.WorkingSet > c.Accounts:
+		return errors.New("lots must be 1 to 800 (an import is one entry), the working set at most all accounts")
 	case c.Zipf != 0 && c.Zipf <= 1:
 		return fmt.Errorf("the exponent of Zipf's law is above 1 (1.1 is common), not %g", c.Zipf)
 	case c.Rate < 0 || c.Connections < 1 || c.Connections > c.Clients:

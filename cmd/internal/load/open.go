@@ -33,7 +33,7 @@ func (t *target) nameAccounts() {
 func (t *target) openAccounts(ctx context.Context) error {
 	t.nameAccounts()
 	if t.node == nil {
-		return t.postAccounts(ctx)
+		return t.postAccounts(ctx, 0, t.cfg.Accounts, t.cfg.Lots)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -79,24 +79,24 @@ func (t *target) importFrom(ctx context.Context, firsts <-chan int) error {
 	return nil
 }
 
-// postAccounts opens all accounts over HTTP, for a server in a process of its own.
-func (t *target) postAccounts(ctx context.Context) error {
+// postAccounts opens the accounts from one number up to, and without, another over HTTP: for a server in a
+// process of its own.
+func (t *target) postAccounts(ctx context.Context, from, to, lots int) error {
 	door := newOverHTTP(t.http)
 	defer door.Close()
-	share := (fortune / credit.Amount(t.cfg.Lots)).Format(scale)
-	lots := strings.TrimSuffix(strings.Repeat(`{"pool":"credits","credits":"`+share+`"},`, t.cfg.Lots), ",")
-	for first := 0; first < t.cfg.Accounts; first += importBatch {
+	share := (fortune / credit.Amount(lots)).Format(scale)
+	opening := strings.TrimSuffix(strings.Repeat(`{"pool":"credits","credits":"`+share+`"},`, lots), ",")
+	for first := from; first < to; first += importBatch {
+		last := min(first+importBatch, to)
 		door.body = door.body[:0]
-		opened := 0
-		for i := first; i < min(first+importBatch, t.cfg.Accounts); i++ {
-			door.body = fmt.Appendf(door.body, "{\"account\":%q,\"lots\":[%s]}\n", AccountName(i), lots)
-			opened++
+		for i := first; i < last; i++ {
+			door.body = fmt.Appendf(door.body, "{\"account\":%q,\"lots\":[%s]}\n", AccountName(i), opening)
 		}
 		answer, err := door.ask(ctx, "/accounts/batch", "application/x-ndjson", "\r\nIdempotency-Key: open-"+strconv.Itoa(first))
 		if err != nil {
 			return err
 		}
-		if want := fmt.Sprintf(`"opened":%d`, opened); !strings.Contains(string(answer), want) {
+		if want := fmt.Sprintf(`"opened":%d`, last-first); !strings.Contains(string(answer), want) {
 			return fmt.Errorf("open accounts: %s is expected, the answer is %.300s", want, answer)
 		}
 	}

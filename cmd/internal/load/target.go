@@ -153,7 +153,8 @@ type settings struct {
 	Views    []string `json:"views"` // nil for all
 	InFlight int      `json:"in_flight"`
 	Doors    bool     `json:"doors"`
-	Meters   int      `json:"meters"` // of the catalog, beside the one that is charged
+	Meters   int      `json:"meters"`  // of the catalog, beside the one that is charged
+	Tenants  int      `json:"tenants"` // beside the one that is charged
 }
 
 // start starts a node with one tenant that has a catalog.
@@ -169,19 +170,24 @@ func (s settings) start(ctx context.Context) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addTenant(ctx, n); err != nil {
+	err = s.addTenant(ctx, n, tenantName)
+	for i := 0; i < s.Tenants && err == nil; i++ {
+		err = s.addTenant(ctx, n, tenantName+"-"+strconv.Itoa(i))
+	}
+	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-func (s settings) addTenant(ctx context.Context, n *node.Node) error {
-	tenant, err := n.Accounts().Tenant(tenantName)
+// addTenant makes sure that there is a tenant with a catalog.
+func (s settings) addTenant(ctx context.Context, n *node.Node, name string) error {
+	tenant, err := n.Accounts().Tenant(name)
 	if errors.Is(err, accounts.ErrUnknownTenant) {
-		if err := n.AddTenant(ctx, tenantName, 1); err != nil {
+		if err := n.AddTenant(ctx, name, 1); err != nil {
 			return err
 		}
-		tenant, err = n.Accounts().Tenant(tenantName)
+		tenant, err = n.Accounts().Tenant(name)
 	}
 	if err != nil {
 		return err
@@ -199,6 +205,7 @@ currency: USD
 scale: ` + strconv.Itoa(scale) + `
 pools:
   credits: {priority: 1, expires: never}
+without_plan: {grants: [credits]}
 meters:
   ` + meter + `: {price: "1", needs_plan: false}
 `)
