@@ -226,6 +226,23 @@ func (r *Runner) Status() ([]Status, error) {
 	return all, nil
 }
 
+// Lag is by how many commits the view that is furthest behind is behind its journal. It asks no store.
+func (r *Runner) Lag() (lag uint64) {
+	for _, k := range r.kinds {
+		if k.written {
+			continue // by the loop, with each commit
+		}
+		k.mu.Lock()
+		for _, s := range k.shards {
+			if head := s.journal.Head().Sequence; head > s.position {
+				lag = max(lag, head-s.position)
+			}
+		}
+		k.mu.Unlock()
+	}
+	return lag
+}
+
 func (k *kind) status(s *shard) (Status, error) {
 	head, err := s.view.Checkpoint()
 	if err != nil {

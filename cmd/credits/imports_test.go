@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"services/rules":             {"events/credit"},
 	"services/credentials":       {},
 	"services/personal":          {"events/credit", "services/accounts"},
-	"services/accounts":          {"events/credit", "events/journal", "services/rules", "projections/accounts"},
+	"services/accounts":          {"events/credit", "events/journal", "services/rules", "services/vitals", "projections/accounts"},
 	"services/backup":            {"events/journal"},
 	"services/cycles":            {"events/credit", "services/accounts", "services/rules"},
 	"services/purchases":         {"events/credit", "services/accounts", "services/credentials", "services/rules"},
@@ -35,6 +35,8 @@ var mayImport = map[string][]string{
 	"services/web":               {"events/credit", "services/accounts", "services/credentials", "services/rules"},
 	"services/pages":             {"events/credit", "events/journal", "projections/...", "services/accounts", "services/api", "services/credentials", "services/look", "services/purchases", "services/rules"},
 	"services/look":              {"events/credit", "services/rules"},
+	"services/vitals":            {},
+	"services/console":           {"events/...", "projections/...", "services/accounts", "services/api", "services/credentials", "services/look", "services/rules", "services/vitals"},
 	"services/internal/browser":  {},                                                // what tests of pages stand on
 	"services/internal/model":    {},                                                // a second opinion
 	"services/internal/trial":    {"events/...", "projections/...", "services/..."}, // what tests stand on

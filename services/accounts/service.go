@@ -13,6 +13,7 @@ import (
 
 	"creditstream/events/credit"
 	"creditstream/services/rules"
+	"creditstream/services/vitals"
 )
 
 // ErrUnknownTenant says that no tenant of that name was opened here.
@@ -24,6 +25,7 @@ type Service struct {
 	mu      sync.RWMutex
 	tenants map[string]*Tenant
 	barred  map[string]Barred
+	latency vitals.Latency
 }
 
 // NewService returns a service without tenants.
@@ -33,6 +35,9 @@ func NewService(clock Clock) *Service {
 
 // Clock is the time that all tenants go by.
 func (s *Service) Clock() Clock { return s.clock }
+
+// Latency counts how long requests waited for their answers, each batch as one.
+func (s *Service) Latency() *vitals.Latency { return &s.latency }
 
 // Tenant returns a tenant. Errors: ErrUnknownTenant, or ErrUnavailable for one that was barred.
 func (s *Service) Tenant(name string) (*Tenant, error) {
@@ -63,7 +68,7 @@ func (s *Service) Add(name string, shards []*Shard) (*Tenant, error) {
 	if s.tenants[name] != nil {
 		return nil, fmt.Errorf("tenant %s is open already", name)
 	}
-	t := &Tenant{name: name, shards: shards, clock: s.clock}
+	t := &Tenant{name: name, shards: shards, clock: s.clock, latency: &s.latency}
 	s.tenants[name] = t
 	delete(s.barred, name)
 	return t, nil
@@ -83,6 +88,7 @@ type Tenant struct {
 	name       string
 	clock      Clock
 	shards     []*Shard
+	latency    *vitals.Latency
 	publishing sync.Mutex
 }
 
@@ -104,11 +110,15 @@ func (t *Tenant) Shard(account string) *Shard {
 
 // Do carries out one request.
 func (t *Tenant) Do(ctx context.Context, r Request) Answer {
-	return t.Shard(r.Account).Do(ctx, r)
+	began := t.latency.Begin()
+	answer := t.Shard(r.Account).Do(ctx, r)
+	t.latency.End(began)
+	return answer
 }
 
 // DoAll carries out many requests, each for itself, those of one account in the order given.
 func (t *Tenant) DoAll(ctx context.Context, requests []Request) []Answer {
+	defer t.latency.End(t.latency.Begin())
 	if len(t.shards) == 1 {
 		return t.shards[0].DoAll(ctx, requests)
 	}

@@ -294,6 +294,13 @@ func (s *Shard) leave(n int) {
 	s.mu.Unlock()
 }
 
+// Waiting is how many requests wait for a decision or for their commit.
+func (s *Shard) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
+
 // answered notes one answer; the last one goes to whoever waits, if he still does.
 func (s *Shard) answered(c *call) {
 	if c.waiting.Add(-1) != 0 {

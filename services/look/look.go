@@ -90,6 +90,15 @@ func (p *Pages) Write(w http.ResponseWriter, status int, name string, content an
 	return err
 }
 
+// Text executes a template: for what is part of something else, as in server-sent events.
+func (p *Pages) Text(name string, content any) (string, error) {
+	var out bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&out, name, content); err != nil {
+		return "", fmt.Errorf("write part %s: %w", name, err)
+	}
+	return out.String(), nil
+}
+
 func (l *Look) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": l.Asset,

@@ -38,6 +38,9 @@ func (n *Node) close() error {
 	busy := n.doors.close(ctx)
 	faults := []error{busy}
 	n.logins.close()
+	if n.vitals != nil {
+		n.vitals.Close()
+	}
 	deadline, _ := ctx.Deadline()
 	settle := max(settleWithin, time.Until(deadline))
 	stuck := bounded("stop the shards", settle+flushWithin, func() error { n.stopShards(settle); return nil })

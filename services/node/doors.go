@@ -13,6 +13,7 @@ import (
 	"creditstream/projections/usage"
 	"creditstream/services/accounts"
 	"creditstream/services/api"
+	"creditstream/services/console"
 	"creditstream/services/cycles"
 	"creditstream/services/intake"
 	"creditstream/services/pages"
@@ -32,6 +33,7 @@ type doors struct {
 	purchases *purchases.Service
 	sandbox   *purchases.Sandbox
 	pages     *pages.Pages
+	console   *console.Console
 }
 
 func (n *Node) openDoors(ctx context.Context) error {
@@ -51,6 +53,9 @@ func (n *Node) openDoors(ctx context.Context) error {
 		}
 	}
 	d.api = api.New(n.doorConfig())
+	if err := n.openVitals(d.api.Metrics()); err != nil {
+		return err
+	}
 	// The door has a connection of its own: a flood of requests must not delay acks or feeds.
 	if n.requests, err = n.connect(ctx, "creditstream-requests"); err != nil {
 		return err
@@ -129,6 +134,9 @@ func (d *doors) close(ctx context.Context) error {
 		fromHTTP = d.closeHTTP(ctx)
 	} else if d.listener != nil {
 		fromHTTP = d.listener.Close()
+	}
+	if d.console != nil {
+		d.console.Close()
 	}
 	var inside error
 	if d.api != nil {

@@ -24,6 +24,7 @@ import (
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
 	"creditstream/services/personal"
+	"creditstream/services/vitals"
 )
 
 // Config says how a node runs. The zero value of every field but Data is usable.
@@ -87,6 +88,9 @@ type Node struct {
 	accounts    *accounts.Service
 	doors       doors
 	logins      logins
+	tallies     tallies
+	vitals      *vitals.Vitals
+	probing     sync.Mutex // one measurement of the disk at a time
 
 	keys    atomic.Pointer[credentials.Store] // the same as credentials, for the goroutines of the NATS server
 	serving chan struct{}                     // closed when start has ended, well or not

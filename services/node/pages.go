@@ -8,6 +8,7 @@ import (
 	"creditstream/projections/statement"
 	"creditstream/projections/usage"
 	"creditstream/services/api"
+	"creditstream/services/console"
 	"creditstream/services/look"
 	"creditstream/services/pages"
 )
@@ -27,7 +28,12 @@ func (n *Node) openPages(door *api.API) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the pages: %w", err)
 	}
+	if err := n.openConsole(door, design); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	mux.Handle(console.Path, door.Admit("console", n.doors.console.Handler()))
+	mux.Handle(console.Path+"/", door.Admit("console", n.doors.console.Handler()))
 	mux.Handle(look.AssetPath, design.Handler())
 	for _, path := range pages.Paths() {
 		mux.Handle(path, door.Admit("pages", n.doors.pages.Handler()))
@@ -40,4 +46,19 @@ func (n *Node) openPages(door *api.API) (http.Handler, error) {
 		}
 		door.Handler().ServeHTTP(w, r)
 	}), nil
+}
+
+// openConsole makes the pages of operators and support.
+func (n *Node) openConsole(door *api.API, design *look.Look) (err error) {
+	cfg := console.Config{
+		API: door.Handler(), Accounts: n.accounts, Credentials: n.credentials, Views: n.views.runner, Vitals: n.vitals, Journal: n.Journal,
+		Bus: n.BusState, Disk: n.Disk, Look: design, Dev: n.cfg.Dev, Logger: n.log,
+	}
+	if n.views.statement != nil {
+		cfg.Statement = func(name journal.Name) (*statement.View, error) { return statement.Of(n.views.statement, name) }
+	}
+	if n.doors.console, err = console.New(cfg); err != nil {
+		return fmt.Errorf("open the console: %w", err)
+	}
+	return nil
 }

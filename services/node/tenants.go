@@ -150,11 +150,12 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 			return nil, err
 		}
 	}
-	name, runner := j.Name(), n.views.runner
+	name, runner, counts := j.Name(), n.views.runner, n.tallies.of(j.Name().Tenant)
 	shard, err := accounts.Start(accounts.Config{
 		Tenant: name.Tenant, Number: name.Shard, Journal: j, View: view, Clock: n.clock, Logger: n.log,
 		Texts: personal.Texts{Store: n.personal}, InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap,
 		Feed: func(head journal.Head, entries []credit.Entry, body []byte) {
+			counts.add(entries)
 			runner.Feed(name, projections.Commit{Head: head, Entries: entries, Body: body})
 		},
 	}, books, latest)
