@@ -20,7 +20,7 @@ var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	pages := make(map[string]string)
-	for _, name := range []string{"../../README.md", "../../docs/OPERATIONS.md", "../../docs/GLOSSARY.md"} {
+	for _, name := range []string{"../../README.md", "../../docs/OPERATIONS.md", "../../docs/GLOSSARY.md", "../../docs/INTEGRATING.md", "../../docs/REPLAYING.md", "../../docs/CATALOGS.md"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -38,6 +38,8 @@ func TestDocumentsNameCommandsAndFilesThatExist(t *testing.T) {
 	for name, text := range documents(t) {
 		for _, match := range commandLine.FindAllStringSubmatch(text, -1) {
 			line, _, _ := strings.Cut(match[1], " #")
+			line, _, _ = strings.Cut(line, " | ")
+			line, _, _ = strings.Cut(line, " > ")
 			line = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(line), "&"), `\`)
 			line = regexp.MustCompile(`"[^"]*"`).ReplaceAllString(line, "text")
 			found, rest, err := p.app(io.Discard, io.Discard).root().Find(strings.Fields(line))

@@ -77,7 +77,7 @@ func (p program) serve(data string, flags ...string) (stop func() int) {
 	if err := json.Unmarshal(line, &ready); err != nil || !strings.HasPrefix(ready.HTTP, "http://127.0.0.1:") || !strings.HasPrefix(ready.NATS, "nats://127.0.0.1:") {
 		p.t.Fatalf("the ready line is %s (%v)", line, err)
 	}
-	p.env["CREDITS_SERVER"] = ready.HTTP
+	p.env["CREDITS_SERVER"], p.env["NATS"] = ready.HTTP, ready.NATS
 	stopped := false
 	stop = func() int {
 		stopped = true
