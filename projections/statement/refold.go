@@ -38,13 +38,18 @@ func (v *View) Refold(account string, at time.Time, known Known) (a *credit.Acco
 	if err := v.Err(); err != nil {
 		return nil, 0, err
 	}
+	return v.refold(account, at, known, 0)
+}
+
+// refold folds the facts before a number; 0: all.
+func (v *View) refold(account string, at time.Time, known Known, before uint64) (a *credit.Account, leftOut int, err error) {
 	a = credit.NewAccount(account)
 	var decoder credit.Decoder
 	for r, err := range v.Facts(account, 1) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if !known.includes(r) {
+		if !known.includes(r) || before > 0 && r.N >= before {
 			break
 		}
 		if !at.IsZero() && r.Time.After(at) {

@@ -62,6 +62,7 @@ func (a *API) routes() []route {
 		importRoutes(),
 		balanceRoutes(),
 		historyRoutes(),
+		explainRoutes(),
 		checkRoutes(),
 		usageRoutes(),
 		eventRoutes(),
