@@ -86,6 +86,13 @@ const maxInRenewal = 256
 // name, each by itself just before it, until the rest fits or all are limit. What expires goes first: it
 // has no part in what rolls over.
 func lightenRenewal(a *credit.Account, b *Book, at time.Time, all []Due, limit int) []Due {
+	live := 0
+	for _, p := range a.Pools() {
+		live += len(p.Live())
+	}
+	if live <= maxInRenewal/2 { // as nearly always: no need to see what the renewal would say
+		return all
+	}
 	e := renewal(a, b)
 	surplus := len(e.Expired) + len(e.Rolled) - maxInRenewal
 	if surplus <= 0 {
