@@ -20,6 +20,7 @@ func (a *app) serveCommand() *cobra.Command {
 	cfg := node.Config{}
 	var testClock string
 	var verbose bool
+	var reserve int64
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server: journal, views and doors in one process",
@@ -46,6 +47,12 @@ catalog yet or the file changed since it was last published from there.`,
 			if err := acceptable(&cfg, testClock); err != nil {
 				return err
 			}
+			if reserve < 0 {
+				return wrongUse("--reserve %d: it is a number of MiB; 0 keeps no reserve", reserve)
+			}
+			if cfg.Reserve = reserve << 20; reserve == 0 {
+				cfg.Reserve = -1
+			}
 			cfg.Logger = a.logger(verbose)
 			limitMemory(a.env)
 			return a.serve(cmd.Context(), cfg)
@@ -65,6 +72,7 @@ catalog yet or the file changed since it was last published from there.`,
 	}
 	flags.StringVar(&cfg.Catalogs, "catalogs", "", "`directory` of catalog files to publish, such as deploy/catalogs")
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
+	flags.Int64Var(&reserve, "reserve", 256, "refuse new work, and go on with reads, while fewer `MiB` are free on the disk of --data; 0 for no reserve")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
 	flags.BoolVar(&cfg.AcceptLostAnchors, "accept-lost-anchors", false, "serve journals whose anchor file is lost: you know that nothing is missing at their ends")

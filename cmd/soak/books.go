@@ -23,6 +23,9 @@ func (d *driver) closeBooks(ctx context.Context, url string, since int, rng *ran
 		d.send(ctx, url, q)
 	}
 	d.repeat(ctx, url, since, rng)
+	if ctx.Err() != nil {
+		return ctx.Err() // what was not answered then says nothing
+	}
 	before := *r
 	d.compareAnswers(r)
 	if err := d.compareJournal(ctx, url, r); err != nil {

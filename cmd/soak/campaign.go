@@ -25,6 +25,7 @@ func campaigns() []campaign {
 		power{strict: true},
 		control{},
 		kill{},
+		disk{},
 	}
 }
 

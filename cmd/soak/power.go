@@ -72,6 +72,7 @@ type life struct {
 	dir    string // on a good disk
 	cfg    victimConfig
 	server *server // the one that runs, if one does
+	probes int
 }
 
 func newLife(s *session, name string, disk *faultfs.Disk) (*life, error) {

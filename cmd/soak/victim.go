@@ -30,6 +30,8 @@ type victimConfig struct {
 	TrapAfter int64  `json:"trap_after,omitempty"`
 	// TrapDelay is up to how long it waits there: what is on its way may get further.
 	TrapDelay time.Duration `json:"trap_delay,omitempty"`
+	// Reserve is node.Config's.
+	Reserve int64 `json:"reserve,omitempty"`
 }
 
 // victim runs the server until standard input ends.
@@ -40,7 +42,7 @@ func victim(text string) error {
 	}
 	n, err := node.Start(context.Background(), node.Config{
 		Data: cfg.Data, Listen: "127.0.0.1:0", Dev: true, UnsafeNoSync: cfg.NoSync, AcceptLostAnchors: cfg.AcceptLostAnchors,
-		Trap: cfg.trap(), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Reserve: cfg.Reserve, Trap: cfg.trap(), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (l logins) checkOwn(client server.ClientAuthentication, user, token string)
 	case doorLogin:
 		name = OperatorAccount
 	}
-	account, err := l.server.nats.LookupAccount(name)
+	account, err := l.server.lookup(name)
 	if err != nil {
 		return false
 	}
@@ -64,7 +64,7 @@ func (l logins) checkOperator(client server.ClientAuthentication) bool {
 	if !l.tenantless || !fromLoopback(client.RemoteAddress()) {
 		return false
 	}
-	account, err := l.server.nats.LookupAccount(OperatorAccount)
+	account, err := l.server.lookup(OperatorAccount)
 	if err != nil {
 		return false
 	}

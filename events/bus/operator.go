@@ -50,7 +50,7 @@ func operatorPermissions() *server.Permissions {
 	}}}
 }
 
-// openOperator gives the operator's account its imports and opens the door.
+// openOperator gives the operator's account its imports.
 func (s *Server) openOperator() error {
 	// An account that is configured, not made later like this one, would get all of
 	// JetStream's API from the server, and answers of its own.
@@ -60,6 +60,11 @@ func (s *Server) openOperator() error {
 			return fmt.Errorf("import %s for the operator: %w", subject, err)
 		}
 	}
+	return nil
+}
+
+// openDoor lets the operator make consumers. Its connections outlive a restart.
+func (s *Server) openDoor() error {
 	outside, err := s.connect("operator's door", doorLogin)
 	if err != nil {
 		return err

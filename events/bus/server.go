@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -63,7 +65,9 @@ type Config struct {
 
 // Server is an embedded NATS server. All methods may be called concurrently.
 type Server struct {
-	nats     *server.Server
+	cfg      Config
+	running  atomic.Pointer[server.Server] // nil while it is not ready, and after a restart that failed
+	nats     *server.Server                // the latest, for whoever starts and stops it
 	internal *server.Account
 	log      *slog.Logger
 	secret   string
@@ -74,6 +78,10 @@ type Server struct {
 
 	authenticate func(user, token string) (tenant string, ok bool)
 	sessions     sessions
+
+	restarting sync.Mutex
+	fault      atomic.Pointer[error]  // see restart.go
+	gaveUp     atomic.Pointer[string] // why the latest server did not start
 
 	mu      sync.Mutex
 	tenants map[string]*server.Account
@@ -96,6 +104,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("start bus: %w", err)
 	}
 	s := &Server{
+		cfg:      cfg,
 		log:      cfg.Logger,
 		secret:   rand.Text(),
 		unlock:   unlock,
@@ -108,37 +117,49 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.authenticate == nil {
 		s.authenticate = func(_, _ string) (string, bool) { return "", false }
 	}
-	if err := s.start(ctx, cfg); err != nil {
+	err = s.start(ctx)
+	if err == nil && cfg.DevTenantless {
+		err = s.openDoor()
+	}
+	if err != nil {
 		s.Shutdown()
 		return nil, fmt.Errorf("start bus in %s: %w", cfg.StoreDir, err)
 	}
 	return s, nil
 }
 
-func (s *Server) start(ctx context.Context, cfg Config) error {
-	opts, err := s.options(cfg)
+// start runs a server on the store directory: the first one, or another in the place of one that was stopped.
+func (s *Server) start(ctx context.Context) error {
+	opts, err := s.options(s.cfg)
 	if err != nil {
 		return err
 	}
 	if s.nats, err = server.NewServer(opts); err != nil {
 		return err
 	}
-	s.nats.SetLoggerV2(serverLog{s.log}, false, false, false)
+	s.nats.SetLoggerV2(serverLog{s.log, s.noteFault, func(text string) { s.gaveUp.Store(&text) }}, false, false, false)
+	s.gaveUp.Store(nil)
 	go s.nats.Start()
-	if err := s.awaitReady(ctx, cfg.ReadyTimeout); err != nil {
+	if err := s.awaitReady(ctx, s.cfg.ReadyTimeout); err != nil {
 		return err
 	}
 	if err := s.openAccounts(); err != nil {
 		return err
 	}
-	if cfg.DevTenantless {
+	if s.cfg.DevTenantless {
 		if err := s.openOperator(); err != nil {
 			return err
 		}
 	}
-	if cfg.Listen != "" {
-		s.addr = s.nats.ClientURL()
+	if err := s.reopenTenants(); err != nil {
+		return err
 	}
+	if s.cfg.Listen != "" {
+		s.addr = s.nats.ClientURL()
+		// Clients that know the address find the next server there, too.
+		s.cfg.Listen = strings.TrimPrefix(s.addr, "nats://")
+	}
+	s.running.Store(s.nats)
 	return nil
 }
 
@@ -189,6 +210,9 @@ func (s *Server) awaitReady(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for !s.nats.ReadyForConnections(50 * time.Millisecond) {
+		if why := s.gaveUp.Load(); why != nil {
+			return errors.New(*why)
+		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("wait until it takes connections: %w", err)
 		}
@@ -208,6 +232,9 @@ func (s *Server) StoreDir() string { return s.storeDir }
 // Shutdown stops the server, waits until its files are closed and gives back
 // the lock. A second call does nothing.
 func (s *Server) Shutdown() {
+	s.restarting.Lock()
+	defer s.restarting.Unlock()
+	s.running.Store(nil)
 	for _, door := range s.doors {
 		door.Close()
 	}
@@ -234,11 +261,13 @@ func (s *Server) ConnectWriter(name string) (*nats.Conn, error) { return s.conne
 // no difference in time could be told.
 func (s *Server) connect(name, login string) (*nats.Conn, error) {
 	nc, err := nats.Connect(s.addr,
-		nats.InProcessServer(s.nats),
+		nats.InProcessServer(s),
 		nats.Name(name),
 		nats.UserInfo(login, s.secret),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50*time.Millisecond),
+		// A server that was just restarted may know a connection's account a moment later.
+		nats.IgnoreAuthErrorAbort(),
 		logErrors(s.log))
 	if err != nil {
 		return nil, fmt.Errorf("connect %s to the bus: %w", name, err)
@@ -246,9 +275,25 @@ func (s *Server) connect(name, login string) (*nats.Conn, error) {
 	return nc, nil
 }
 
+// InProcessConn connects to the server that runs: connections outlive it and come back to the next one.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	running := s.running.Load()
+	if running == nil {
+		return nil, errAway
+	}
+	return running.InProcessConn()
+}
+
+// errAway says that no server runs at the moment.
+var errAway = errors.New("the bus is being restarted")
+
 // Healthy says whether the server and its streams work, as an error when not.
 func (s *Server) Healthy() error {
-	if status := s.nats.Healthz(nil); status.StatusCode != 200 {
+	running := s.running.Load()
+	if running == nil {
+		return fmt.Errorf("bus: %w", errAway)
+	}
+	if status := running.Healthz(nil); status.StatusCode != 200 {
 		return fmt.Errorf("bus: %s %s", status.Status, status.Error)
 	}
 	return nil

@@ -27,16 +27,21 @@ func (s *sessions) add(client uint64, login session) {
 func (s *Server) RecheckLogins() (disconnected int) {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
+	running := s.running.Load()
+	if running == nil {
+		clear(s.sessions.open)
+		return 0
+	}
 	for client, login := range s.sessions.open {
 		if tenant, ok := s.authenticate(login.user, login.token); ok && tenant == login.tenant {
-			if s.nats.GetClient(client) == nil {
+			if running.GetClient(client) == nil {
 				delete(s.sessions.open, client)
 			}
 			continue
 		}
 		delete(s.sessions.open, client)
 		// It may have left by itself meanwhile, which is as good.
-		if s.nats.DisconnectClientByID(client) == nil {
+		if running.DisconnectClientByID(client) == nil {
 			disconnected++
 		}
 	}

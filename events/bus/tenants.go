@@ -60,15 +60,32 @@ func (s *Server) AddTenant(tenant string) error {
 	if s.tenants[tenant] != nil {
 		return nil
 	}
+	account, err := s.openTenant(tenant)
+	if err == nil {
+		s.tenants[tenant] = account
+	}
+	return err
+}
+
+// openTenant makes a tenant's account in the server, with the imports that every tenant has.
+func (s *Server) openTenant(tenant string) (*server.Account, error) {
 	// The prefix keeps a tenant from being called like an account of ours.
 	account, _ := s.nats.LookupOrRegisterAccount("TENANT_" + tenant)
 	for _, subject := range []string{"credits." + tenant + ".>", "intake." + tenant + ".usage"} {
 		if err := account.AddServiceImport(s.internal, subject, subject); err != nil {
-			return fmt.Errorf("add tenant %s: import %s: %w", tenant, subject, err)
+			return nil, fmt.Errorf("add tenant %s: import %s: %w", tenant, subject, err)
 		}
 	}
-	s.tenants[tenant] = account
-	return nil
+	return account, nil
+}
+
+// lookup finds an account of ours, once the server is ready.
+func (s *Server) lookup(name string) (*server.Account, error) {
+	running := s.running.Load()
+	if running == nil {
+		return nil, errAway
+	}
+	return running.LookupAccount(name)
 }
 
 func (s *Server) tenantAccount(tenant string) *server.Account {

@@ -65,7 +65,7 @@ func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(
 			if last == 0 {
 				continue
 			}
-			return false, j.explainEnd(ctx, link.next, last)
+			return false, j.explainEnd(ctx, link, last)
 		}
 		if err != nil {
 			return false, err
@@ -77,6 +77,7 @@ func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(
 		if err != nil {
 			return false, err
 		}
+		link.starved = 0
 		if !yield(c, nil) {
 			return true, nil
 		}
@@ -84,12 +85,20 @@ func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(
 	return true, nil
 }
 
-// explainEnd says why a consumer has nothing left before the journal's end.
-func (j *Journal) explainEnd(ctx context.Context, next, last uint64) error {
+// maxStarved is how often in a row a consumer may deliver nothing though the next commit is there. On a busy
+// machine that happens, and says nothing about the journal; a server that goes on so is broken.
+const maxStarved = 15
+
+// explainEnd says why a consumer has nothing left before the journal's end; nil when another one may be tried.
+func (j *Journal) explainEnd(ctx context.Context, link *link, last uint64) error {
+	next := link.next
 	if _, err := j.get(ctx, next); err != nil {
 		return &At{next, fmt.Errorf("of %d: %w", last, damagedIfAbsent(err))}
 	}
-	return fmt.Errorf("commit %d, of %d: the server did not deliver it within %v", next, last, pullWait)
+	if link.starved++; link.starved <= maxStarved {
+		return nil
+	}
+	return fmt.Errorf("commit %d, of %d: the server did not deliver it within %v", next, last, maxStarved*pullWait)
 }
 
 // mayRetry decides about a reader that lost its server: one that follows waits a

@@ -71,6 +71,7 @@ type link struct {
 	journal string
 	next    uint64
 	prev    Hash
+	starved int // consumers in a row that delivered nothing
 }
 
 // errRepeated is for a commit that was delivered before.

@@ -22,6 +22,7 @@ var ErrUnknownTenant = errors.New("unknown_tenant")
 // Service is all tenants of one server.
 type Service struct {
 	clock   Clock
+	gate    Gate
 	mu      sync.RWMutex
 	tenants map[string]*Tenant
 	barred  map[string]Barred
@@ -38,6 +39,9 @@ func (s *Service) Clock() Clock { return s.clock }
 
 // Latency counts how long requests waited for their answers, each batch as one.
 func (s *Service) Latency() *vitals.Latency { return &s.latency }
+
+// Gate keeps new work out of all shards that were started with it.
+func (s *Service) Gate() *Gate { return &s.gate }
 
 // Tenant returns a tenant. Errors: ErrUnknownTenant, or ErrUnavailable for one that was barred.
 func (s *Service) Tenant(name string) (*Tenant, error) {

@@ -33,6 +33,8 @@ type Config struct {
 	// what it gets.
 	Feed func(head journal.Head, entries []credit.Entry, body []byte)
 
+	// Gate keeps new work out while it is closed; nil never does.
+	Gate *Gate
 	// Trap, when set, is called at each of the points named Trapped below: tests end the process there.
 	Trap func(point string)
 
@@ -251,6 +253,9 @@ func (s *Shard) nudge() {
 // submit hands a call to the loop and waits for its answers. After an error the answers must not be
 // read: the outcome is unknown.
 func (s *Shard) submit(ctx context.Context, c *call) error {
+	if err := s.cfg.Gate.Err(); err != nil && c.pause == nil {
+		return err
+	}
 	n := max(len(c.requests), 1)
 	c.waiting.Store(int32(n))
 	s.mu.Lock()

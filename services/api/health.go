@@ -40,6 +40,9 @@ func ready(c *call) (reply, error) {
 		return reply{}, fmt.Errorf("%w: the server is stopping", accounts.ErrUnavailable)
 	default:
 	}
+	if err := c.cfg.Accounts.Gate().Err(); err != nil {
+		return reply{}, err
+	}
 	for _, t := range c.cfg.Accounts.Tenants() {
 		for _, shard := range t.Shards() {
 			if err := shard.Failed(); err != nil {

@@ -170,7 +170,7 @@ func problemReply(c *call, err error) reply {
 	if p.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="creditstream"`)
 	}
-	if p.Code == string(codeUnavailable) && !errors.Is(err, context.Canceled) {
+	if p.Code == string(codeUnavailable) && !errors.Is(err, context.Canceled) && !errors.Is(err, accounts.ErrKeptOut) {
 		c.log.Warn("unavailable", "operation", c.route.id, "reason", err)
 	}
 	return reply{status: p.Status, body: p}

@@ -35,8 +35,9 @@ func (n *Node) Close() error {
 func (n *Node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Drain)
 	defer cancel()
+	faults := []error{bounded("stop to watch the disk", haltWithin, n.watch.stop)}
 	busy := n.doors.close(ctx)
-	faults := []error{busy}
+	faults = append(faults, busy)
 	n.logins.close()
 	if n.vitals != nil {
 		n.vitals.Close()

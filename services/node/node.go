@@ -61,6 +61,9 @@ type Config struct {
 	CachedAccounts int
 	// InFlight is how many commits of one shard may be under way at once; 0: the default.
 	InFlight int
+	// Reserve is how many bytes have to be free on the disk of Data for new work to be taken; default 256 MiB,
+	// less than 0 for no reserve.
+	Reserve int64
 	// UnsafeNoSync lets the embedded server acknowledge what is not on disk yet. It is for the tests of
 	// durability, which have to notice; it loses data on a power cut.
 	UnsafeNoSync bool
@@ -91,6 +94,7 @@ type Node struct {
 	tallies     tallies
 	vitals      *vitals.Vitals
 	probing     sync.Mutex // one measurement of the disk at a time
+	watch       *watch     // of the disk
 
 	keys    atomic.Pointer[credentials.Store] // the same as credentials, for the goroutines of the NATS server
 	serving chan struct{}                     // closed when start has ended, well or not
@@ -109,6 +113,7 @@ type Node struct {
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 64<<20)
 	cfg.Shards = cmp.Or(cfg.Shards, 1)
+	cfg.Reserve = cmp.Or(cfg.Reserve, defaultReserve)
 	cfg.Drain = cmp.Or(cfg.Drain, 10*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -172,6 +177,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.openDoors(ctx); err != nil {
 		return err
 	}
+	n.watchDisk()
 	if n.cfg.External.isSet() {
 		return n.warnOfWeakDurability(ctx)
 	}

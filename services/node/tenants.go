@@ -153,7 +153,7 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	name, runner, counts := j.Name(), n.views.runner, n.tallies.of(j.Name().Tenant)
 	shard, err := accounts.Start(accounts.Config{
 		Tenant: name.Tenant, Number: name.Shard, Journal: j, View: view, Clock: n.clock, Logger: n.log,
-		Texts: personal.Texts{Store: n.personal}, InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap,
+		Texts: personal.Texts{Store: n.personal}, InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap, Gate: n.accounts.Gate(),
 		Feed: func(head journal.Head, entries []credit.Entry, body []byte) {
 			counts.add(entries)
 			runner.Feed(name, projections.Commit{Head: head, Entries: entries, Body: body})
