@@ -100,7 +100,7 @@ func (a *app) commands() []*cobra.Command {
 		a.checkCommand(), a.usageCommand(), a.balanceCommand(), a.historyCommand(),
 		a.reportCommand(), a.explainCommand(), a.eraseCommand(), a.buyCommand(), a.grantCommand(),
 		a.accountCommand(), a.tenantCommand(), a.catalogCommand(), a.keyCommand(), a.clockCommand(),
-		a.replayCommand(), a.benchCommand(), a.viewsCommand(), a.rebuildCommand(), a.verifyCommand(),
+		a.replayCommand(), a.topCommand(), a.benchCommand(), a.viewsCommand(), a.rebuildCommand(), a.verifyCommand(),
 		a.backupCommand(), a.restoreCommand(),
 	}
 }

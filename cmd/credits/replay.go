@@ -57,7 +57,7 @@ in which it was recorded. With --data it reads the journal of a stopped server.`
 	}
 	flags := command.Flags()
 	a.dataFlag(command)
-	flags.StringVar(&from, "from-position", "", "from the entry at this `position` on, itself included")
+	flags.StringVar(&from, "from-position", "", "from the entry at this `position` on, itself included; end: only what comes from now on")
 	flags.StringVar(&account, "account", "", "only this `account`")
 	flags.StringVar(&kind, "type", "", "only events of this `type`, such as UsageRecorded")
 	flags.BoolVar(&follow, "follow", false, "go on with what is recorded from now on, until interrupted")

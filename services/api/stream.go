@@ -32,7 +32,7 @@ func streamRoutes() []route {
 			"come one after the other, or, with `follow`, as they grow. The position of an event then says how far all of them were read; from one " +
 			"that came with another answer, one of them is read on and the others from their beginning.",
 		query: []param{
-			{"from_position", "string", "From this entry on, itself included."},
+			{"from_position", "string", "From this entry on, itself included; `end`: only what is recorded from now on."},
 			{"account", "string", "Only events of this account."},
 			{"type", "string", "Only events of this type, in full or short: UsageRecorded."},
 			{"follow", "boolean", "Go on with what is recorded from now on."},
@@ -122,7 +122,13 @@ func (c *call) eventFilter() (f eventFilter, shards []int, err error) {
 func (c *call) startingPlaces(shards int) (places, error) {
 	from := make(places, shards)
 	var ok bool
-	if position := c.r.URL.Query().Get("from_position"); position != "" {
+	switch position := c.r.URL.Query().Get("from_position"); position {
+	case "":
+	case "end":
+		for i, shard := range c.tenant.Shards() {
+			from[i].Sequence = shard.Head() + 1
+		}
+	default:
 		if from, _, ok = parsePlaces(position, shards); !ok {
 			return nil, invalid("from_position", "this is not a position that this tenant gave out")
 		}
