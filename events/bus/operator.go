@@ -36,18 +36,22 @@ const (
 	durableSubject = "$JS.API.CONSUMER.DURABLE.CREATE.>"
 )
 
-// credentialStream belongs to the server alone, whoever asks.
-const credentialStream = "CREDENTIALS"
+// secretStreams belong to the server alone, whoever asks.
+var secretStreams = []string{"CREDENTIALS", "PERSONAL"}
 
 func operatorPermissions() *server.Permissions {
-	return &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{
-		"$JS.API.STREAM.MSG.GET." + credentialStream,
-		"$JS.API.CONSUMER.*." + credentialStream + ".>",
-		"$JS.API.CONSUMER.CREATE." + credentialStream,
-		"$JS.API.CONSUMER.DURABLE.CREATE." + credentialStream + ".>",
-		pullSubject + credentialStream + ".>",
-		"$JS.ACK." + credentialStream + ".>",
-	}}}
+	var deny []string
+	for _, stream := range secretStreams {
+		deny = append(deny,
+			"$JS.API.STREAM.MSG.GET."+stream,
+			"$JS.API.CONSUMER.*."+stream+".>",
+			"$JS.API.CONSUMER.CREATE."+stream,
+			"$JS.API.CONSUMER.DURABLE.CREATE."+stream+".>",
+			pullSubject+stream+".>",
+			"$JS.ACK."+stream+".>",
+		)
+	}
+	return &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
 }
 
 // openOperator gives the operator's account its imports.

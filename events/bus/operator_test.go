@@ -63,32 +63,38 @@ func TestOperatorAsksAndReadsEverything(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreNobodysToRead(t *testing.T) {
+func TestSecretsAreNobodysToRead(t *testing.T) {
+	for _, name := range []string{"CREDENTIALS", "PERSONAL"} {
+		t.Run(name, func(t *testing.T) { nobodyReads(t, name) })
+	}
+}
+
+func nobodyReads(t *testing.T, name string) {
 	w := newTown(t, bus.Config{DevTenantless: true})
-	must(w.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CREDENTIALS", Subjects: []string{"credentials.>"}}))(t)
-	must(w.js.Publish(t.Context(), "credentials.key.1", []byte("secret")))(t)
-	must(w.js.CreateConsumer(t.Context(), "CREDENTIALS", jetstream.ConsumerConfig{Durable: "known"}))(t)
+	must(w.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{"secrets.>"}}))(t)
+	must(w.js.Publish(t.Context(), "secrets.key.1", []byte("secret")))(t)
+	must(w.js.CreateConsumer(t.Context(), name, jetstream.ConsumerConfig{Durable: "known"}))(t)
 	for who, nc := range map[string]*nats.Conn{"the operator": w.login(t), "a tenant": w.login(t, nats.Token("key-of-acme"))} {
 		for subject, body := range map[string]string{
-			"$JS.API.STREAM.MSG.GET.CREDENTIALS":                  `{"seq":1}`,
-			"$JS.API.DIRECT.GET.CREDENTIALS":                      `{"seq":1}`,
-			"$JS.API.CONSUMER.CREATE.CREDENTIALS":                 `{"stream_name":"CREDENTIALS","config":{"ack_policy":"none"}}`,
-			"$JS.API.CONSUMER.CREATE.CREDENTIALS.x":               `{"stream_name":"CREDENTIALS","config":{"name":"x","ack_policy":"none"}}`,
-			"$JS.API.CONSUMER.DURABLE.CREATE.CREDENTIALS.x":       `{"stream_name":"CREDENTIALS","config":{"durable_name":"x"}}`,
-			"$JS.API.CONSUMER.MSG.NEXT.CREDENTIALS.known":         `{"batch":1,"no_wait":true}`,
-			"$JS.API.STREAM.SNAPSHOT.CREDENTIALS":                 `{"deliver_subject":"_INBOX.x"}`,
-			"$JS.API.CONSUMER.CREATE.CREDENTIALS.y.credentials.>": `{"stream_name":"CREDENTIALS","config":{"name":"y","filter_subject":"credentials.>"}}`,
+			"$JS.API.STREAM.MSG.GET." + name:                   `{"seq":1}`,
+			"$JS.API.DIRECT.GET." + name:                       `{"seq":1}`,
+			"$JS.API.CONSUMER.CREATE." + name:                  `{"stream_name":"` + name + `","config":{"ack_policy":"none"}}`,
+			"$JS.API.CONSUMER.CREATE." + name + ".x":           `{"stream_name":"` + name + `","config":{"name":"x","ack_policy":"none"}}`,
+			"$JS.API.CONSUMER.DURABLE.CREATE." + name + ".x":   `{"stream_name":"` + name + `","config":{"durable_name":"x"}}`,
+			"$JS.API.CONSUMER.MSG.NEXT." + name + ".known":     `{"batch":1,"no_wait":true}`,
+			"$JS.API.STREAM.SNAPSHOT." + name:                  `{"deliver_subject":"_INBOX.x"}`,
+			"$JS.API.CONSUMER.CREATE." + name + ".y.secrets.>": `{"stream_name":"` + name + `","config":{"name":"y","filter_subject":"secrets.>"}}`,
 		} {
 			silent(t, nc, who, subject, body)
 		}
 	}
 	// The subject is allowed, the stream in the text is another one.
 	answer := must(request(t, w.login(t), "$JS.API.CONSUMER.CREATE.JOURNAL_acme_0.x",
-		`{"stream_name":"CREDENTIALS","config":{"name":"x","ack_policy":"none"}}`))(t)
+		`{"stream_name":"`+name+`","config":{"name":"x","ack_policy":"none"}}`))(t)
 	if !strings.Contains(string(answer.Data), `"error"`) {
 		t.Errorf("made a consumer: %s", answer.Data)
 	}
-	stream := must(w.js.Stream(t.Context(), "CREDENTIALS"))(t)
+	stream := must(w.js.Stream(t.Context(), name))(t)
 	if n := stream.CachedInfo().State.Consumers; n != 1 {
 		t.Errorf("there are %d consumers of the credentials, one was made", n)
 	}

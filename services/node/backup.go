@@ -22,6 +22,7 @@ import (
 	"creditstream/services/backup"
 	"creditstream/services/credentials"
 	"creditstream/services/intake"
+	"creditstream/services/personal"
 )
 
 // copyDir is where views are linked while a backup reads them.
@@ -33,7 +34,8 @@ const copyDir = "backup-under-way"
 //   - views come first, so that none knows more than its journal;
 //   - then the intake, and after it what it refused: usage that moves on meanwhile is twice there and not
 //     nowhere, and is recorded once;
-//   - journals come last: they have everything that was answered before the backup began.
+//   - then the journals: they have everything that was answered before the backup began;
+//   - the keys of personal texts come last: each text of the journals has its key, unless it was erased.
 //
 // journalOnly leaves out the views: they are built anew after a restore.
 func (n *Node) Backup(ctx context.Context, w io.Writer, journalOnly bool) error {
@@ -62,6 +64,9 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, journalOnly bool) error 
 		}
 	}
 	if err := n.backUpJournals(ctx, out); err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	if _, err := n.backUpStream(ctx, out, personal.StreamName); err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
 	if err := out.Close(); err != nil {
