@@ -205,6 +205,8 @@ func boot(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Logge
 	switch {
 	case standing.Version != fold.Version():
 		return throwAway(fold, view, log, fmt.Errorf("it has version %d, this program makes %d", standing.Version, fold.Version()))
+	case standing.Suspect != "":
+		return throwAway(fold, view, log, fmt.Errorf("its records differ from the journal: %s", standing.Suspect))
 	case err != nil && errors.Is(err, ErrDamaged):
 		return throwAway(fold, view, log, err)
 	case err != nil:

@@ -199,6 +199,8 @@ type Standing struct {
 	Version    uint32 `json:"version"` // of the fold that made it
 	// Damaged says why the view is not served; empty when it is.
 	Damaged string `json:"damaged,omitempty"`
+	// Suspect says why the records are not to be trusted: the view is built anew at the next start.
+	Suspect string `json:"suspect,omitempty"`
 	// Verified is the position of the last verification that found no difference.
 	Verified uint64 `json:"verified,omitempty"`
 }

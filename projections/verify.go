@@ -1,13 +1,16 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,6 +26,13 @@ type VerifyConfig struct {
 	// MayPay says whether a pool may pay for a meter by a version of the catalog; nil leaves that unchecked
 	// (pools that count units of a meter are checked in any case).
 	MayPay func(catalog uint32, pool, meter string) bool
+	// Catalog is told each version of the tenant's rules when it is read, before anything that goes by it; its
+	// error is a fault of the journal. nil for nobody.
+	Catalog func(version uint32, at time.Time, source string) error
+	// MayOwe says whether a version of the catalog allows debt; nil leaves that unchecked.
+	MayOwe func(catalog uint32) bool
+	// Heads are places that the journal is known to have gone through: signed ones. Any order.
+	Heads []Head
 	// Progress is told how many commits of how many were read; nil for nobody.
 	Progress func(done, total uint64)
 }
@@ -33,7 +43,7 @@ type VerifiedView struct {
 	View *View
 }
 
-// Report is what a verification found. A journal without a fault has zeroes from Lost to Disordered.
+// Report is what a verification found. A journal without a fault has zeroes from Lost to Rewritten.
 type Report struct {
 	Tenant   string `json:"tenant"`
 	Shard    int    `json:"shard"`
@@ -56,6 +66,12 @@ type Report struct {
 	Nonsensical uint64 `json:"nonsensical"`
 	// Disordered counts entries recorded before the one they follow.
 	Disordered uint64 `json:"disordered"`
+	// Unfenced counts commits whose writer did not expect the place that they have: the fence was not asked.
+	Unfenced uint64 `json:"unfenced"`
+	// Rewritten counts signed heads that are not on the journal's chain.
+	Rewritten uint64 `json:"rewritten"`
+	// Barred is why the tenant is not served, when it is not.
+	Barred string `json:"barred,omitempty"`
 	// Faults describes the first of all these.
 	Faults []Fault `json:"faults,omitempty"`
 
@@ -72,6 +88,7 @@ type Fault struct {
 	Sequence uint64 `json:"sequence"`
 	Entry    uint32 `json:"entry"`
 	Account  string `json:"account,omitempty"`
+	Key      string `json:"key,omitempty"` // the idempotency key of the entry
 	Problem  string `json:"problem"`
 }
 
@@ -94,7 +111,7 @@ func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 	v := &verification{cfg: cfg, report: Report{Tenant: name.Tenant, Shard: name.Shard, Journal: cfg.Journal.Start().Journal, Views: []ViewReport{}}}
 	err := v.run(ctx)
 	r := &v.report
-	r.OK = err == nil && r.Lost+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Different == 0
+	r.OK = err == nil && r.Lost+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Unfenced+r.Rewritten+r.Different == 0
 	for _, view := range r.Views {
 		r.OK = r.OK && view.Records == recordsEqual
 	}
@@ -114,6 +131,7 @@ type verification struct {
 	report Report
 	checks *checks
 	twins  []*twin
+	heads  []Head // those that are still to be met, by sequence
 }
 
 // twin is a view under verification: what it was at the start, and the fold of the journal up to there.
@@ -134,7 +152,7 @@ func (v *verification) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if v.checks, err = newChecks(dir, &v.report, v.cfg.MayPay); err != nil {
+	if v.checks, err = newChecks(dir, &v.report, &v.cfg); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.checks.close()) }()
@@ -152,9 +170,13 @@ func (v *verification) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	v.heads = slices.Clone(v.cfg.Heads)
+	slices.SortFunc(v.heads, func(a, b Head) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	v.meet(v.cfg.Journal.Start())
 	if err := v.read(ctx); err != nil {
 		return err
 	}
+	v.missed()
 	for _, t := range v.twins {
 		if err := v.compare(ctx, t); err != nil {
 			return err
@@ -164,18 +186,8 @@ func (v *verification) run(ctx context.Context) (err error) {
 }
 
 func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
-	db := view.View.store.db
 	t := &twin{VerifiedView: view}
-	for {
-		g := view.View.live.Load()
-		t.snapshot, t.prefix = db.NewSnapshot(), g.prefix
-		if view.View.live.Load() == g {
-			break
-		}
-		if err := t.snapshot.Close(); err != nil {
-			return nil, err
-		}
-	}
+	t.snap()
 	var err error
 	if t.head, err = checkpointOf(t.snapshot, t.prefix); err != nil {
 		t.problem = err.Error()
@@ -194,6 +206,18 @@ func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
 	}
 	t.folding, err = newFolding(view.Fold, folded, j.Start())
 	return t, err
+}
+
+// snap takes the view as it is: all of one generation.
+func (t *twin) snap() {
+	for {
+		g := t.View.live.Load()
+		t.snapshot, t.prefix = t.View.store.db.NewSnapshot(), g.prefix
+		if t.View.live.Load() == g {
+			return
+		}
+		_ = t.snapshot.Close() // it was switched meanwhile
+	}
 }
 
 func (t *twin) close() error {
@@ -234,14 +258,19 @@ func (v *verification) read(ctx context.Context) error {
 		}
 		if err != nil {
 			r.Lost += max(total, r.Position+1) - r.Position
-			v.checks.fault(Position{Sequence: r.Position + 1}, "", err.Error())
+			v.checks.fault(Position{Sequence: r.Position + 1}, nil, err.Error())
 			return nil
 		}
-		if err := v.checks.commit(c); err != nil {
+		v.meet(c.Head)
+		if c.fence != c.Head.Sequence-1 {
+			r.Unfenced++
+			v.checks.fault(Position{Sequence: c.Head.Sequence}, nil, fmt.Sprintf("its writer did not expect commit %d to be the last one: header Nats-Expected-Last-Sequence", c.Head.Sequence-1))
+		}
+		if err := v.checks.commit(c.Commit); err != nil {
 			return err
 		}
 		for _, t := range v.twins {
-			t.add(c)
+			t.add(c.Commit)
 		}
 		r.Position = c.Head.Sequence
 		r.Commits++
@@ -251,7 +280,7 @@ func (v *verification) read(ctx context.Context) error {
 	}
 	if r.Position < total {
 		r.Lost += total - r.Position
-		v.checks.fault(Position{Sequence: r.Position + 1}, "", fmt.Sprintf("the journal ends here; commit %d was acknowledged", total))
+		v.checks.fault(Position{Sequence: r.Position + 1}, nil, fmt.Sprintf("the journal ends here; commit %d was acknowledged", total))
 	}
 	if v.cfg.Progress != nil {
 		v.cfg.Progress(r.Position, max(total, r.Position))
@@ -259,11 +288,31 @@ func (v *verification) read(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// meet holds the signed heads of a place against it.
+func (v *verification) meet(at Head) {
+	for len(v.heads) > 0 && v.heads[0].Sequence <= at.Sequence {
+		if head := v.heads[0]; head != at {
+			v.report.Rewritten++
+			v.checks.fault(Position{Sequence: head.Sequence}, nil, fmt.Sprintf("the history was rewritten: a signed head of journal %s has hash %s here, the journal is %s and has %s", head.Journal, head.Hash, at.Journal, at.Hash))
+		}
+		v.heads = v.heads[1:]
+	}
+}
+
+// missed counts the signed heads that lie beyond what could be read.
+func (v *verification) missed() {
+	for _, head := range v.heads {
+		v.report.Rewritten++
+		v.checks.fault(Position{Sequence: head.Sequence}, nil, fmt.Sprintf("a signed head of journal %s is at this commit, the journal could be read up to %d", head.Journal, v.report.Position))
+	}
+	v.heads = nil
+}
+
 // decoded reads, hashes and decodes beside the one who folds.
-func (v *verification) decoded(ctx context.Context) iter.Seq2[Commit, error] {
-	return func(yield func(Commit, error) bool) {
+func (v *verification) decoded(ctx context.Context) iter.Seq2[read, error] {
+	return func(yield func(read, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		commits := make(chan Commit, readAhead)
+		commits := make(chan read, readAhead)
 		var failed error
 		var reader sync.WaitGroup
 		reader.Go(func() {
@@ -278,12 +327,18 @@ func (v *verification) decoded(ctx context.Context) iter.Seq2[Commit, error] {
 			}
 		}
 		if failed != nil {
-			yield(Commit{}, failed)
+			yield(read{}, failed)
 		}
 	}
 }
 
-func (v *verification) decode(ctx context.Context, to chan<- Commit) error {
+// read is a commit with what its writer expected to come before it.
+type read struct {
+	Commit
+	fence uint64
+}
+
+func (v *verification) decode(ctx context.Context, to chan<- read) error {
 	prev := v.cfg.Journal.Start()
 	for c, err := range v.cfg.Journal.Read(ctx, 1) {
 		if err != nil {
@@ -304,7 +359,7 @@ func (v *verification) decode(ctx context.Context, to chan<- Commit) error {
 		}
 		prev = c.Head
 		select {
-		case to <- Commit{Head: c.Head, Entries: entries, Body: c.Body}:
+		case to <- read{Commit{Head: c.Head, Entries: entries, Body: c.Body}, c.Fence}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -344,7 +399,7 @@ func (v *verification) compare(ctx context.Context, t *twin) error {
 
 // noteVerified remembers a verification of the generation with that prefix.
 func (v *View) noteVerified(prefix []byte, position uint64) error {
-	if string(v.live.Load().prefix) != string(prefix) {
+	if v.store.only || string(v.live.Load().prefix) != string(prefix) {
 		return nil
 	}
 	return v.note(func(s *Standing) { s.Verified = position })

@@ -20,7 +20,7 @@ import (
 //	n | account                an account that was seen
 type checks struct {
 	report   *Report
-	mayPay   func(catalog uint32, pool, meter string) bool
+	cfg      *VerifyConfig
 	db       *pebble.DB
 	batch    *pebble.Batch // indexed: what is in it is found
 	accounts map[string]*credit.Account
@@ -36,20 +36,26 @@ const (
 	checkedBytes    = 4 << 20
 )
 
-func newChecks(dir string, report *Report, mayPay func(uint32, string, string) bool) (*checks, error) {
+func newChecks(dir string, report *Report, cfg *VerifyConfig) (*checks, error) {
 	db, err := pebble.Open(filepath.Join(dir, "checks"), options(Config{}))
 	if err != nil {
 		return nil, fmt.Errorf("open scratch store: %w", err)
 	}
-	return &checks{report: report, mayPay: mayPay, db: db, batch: db.NewIndexedBatch(), accounts: make(map[string]*credit.Account), broken: make(map[string]bool)}, nil
+	return &checks{report: report, cfg: cfg, db: db, batch: db.NewIndexedBatch(), accounts: make(map[string]*credit.Account), broken: make(map[string]bool)}, nil
 }
 
 func (c *checks) close() error { return errors.Join(c.batch.Close(), c.db.Close()) }
 
-func (c *checks) fault(at Position, account, problem string) {
-	if len(c.report.Faults) < maxFaults {
-		c.report.Faults = append(c.report.Faults, Fault{at.Sequence, at.Offset, account, problem})
+// fault describes a fault of an entry; nil where it is the commit's.
+func (c *checks) fault(at Position, e *credit.Entry, problem string) {
+	if len(c.report.Faults) >= maxFaults {
+		return
 	}
+	f := Fault{Sequence: at.Sequence, Entry: at.Offset, Problem: problem}
+	if e != nil {
+		f.Account, f.Key = e.Account, e.Key
+	}
+	c.report.Faults = append(c.report.Faults, f)
 }
 
 // commit checks all entries of one commit.
@@ -70,15 +76,17 @@ func (c *checks) entry(at Position, e *credit.Entry) error {
 	c.report.Events += uint64(len(e.Facts))
 	if e.Recorded.Before(c.recorded) {
 		c.report.Disordered++
-		c.fault(at, e.Account, fmt.Sprintf("recorded at %s, after an entry of %s", e.Recorded, c.recorded))
+		c.fault(at, e, fmt.Sprintf("recorded at %s, after an entry of %s", e.Recorded, c.recorded))
 	}
 	c.recorded = e.Recorded
-	if e.Key != "" && e.Hash != (credit.Hash{}) {
-		if err := c.once(at, e); err != nil {
-			return err
-		}
+	if err := c.keyed(at, e); err != nil {
+		return err
 	}
-	if e.Account == "" || c.broken[e.Account] {
+	if e.Account == "" {
+		c.ofTenant(at, e)
+		return nil
+	}
+	if c.broken[e.Account] {
 		return nil
 	}
 	a, err := c.load(e.Account)
@@ -86,9 +94,44 @@ func (c *checks) entry(at Position, e *credit.Entry) error {
 		return err
 	}
 	for i := range e.Facts {
-		c.fact(at, a, &e.Facts[i])
+		c.fact(at, e, a, &e.Facts[i])
 	}
-	c.balance(at, a)
+	c.balance(at, e, a)
+	return nil
+}
+
+// ofTenant checks an entry that is about no account: it publishes a catalog.
+func (c *checks) ofTenant(at Position, e *credit.Entry) {
+	for i := range e.Facts {
+		published, ok := e.Facts[i].Event.(*credit.CatalogPublished)
+		if !ok {
+			c.report.Nonsensical++
+			c.fault(at, e, fmt.Sprintf("a %s names no account", e.Facts[i].Event.Kind()))
+			continue
+		}
+		if c.cfg.Catalog == nil {
+			continue
+		}
+		if err := c.cfg.Catalog(published.Version, e.Facts[i].At, published.Source); err != nil {
+			c.report.Nonsensical++
+			c.fault(at, e, fmt.Sprintf("catalog %d: %v", published.Version, err))
+		}
+	}
+}
+
+// keyed checks an entry's idempotency: what was asked for under a key carries the hash of its content, and no key
+// is used twice. (What fell due has keys of its own, without a hash and without anybody who asked.)
+func (c *checks) keyed(at Position, e *credit.Entry) error {
+	switch hashed := e.Hash != (credit.Hash{}); {
+	case hashed && e.Key == "":
+		c.report.Nonsensical++
+		c.fault(at, e, "it has the hash of a request, and no key")
+	case hashed:
+		return c.once(at, e)
+	case e.Key != "" && e.Actor != "":
+		c.report.Nonsensical++
+		c.fault(at, e, "somebody asked for it under a key, and the hash of what was asked is not there")
+	}
 	return nil
 }
 
@@ -99,7 +142,7 @@ func (c *checks) once(at Position, e *credit.Entry) error {
 	switch {
 	case err == nil:
 		c.report.Doubled++
-		c.fault(at, e.Account, fmt.Sprintf("key %q was used before", e.Key))
+		c.fault(at, e, fmt.Sprintf("key %q was used before", e.Key))
 		return closer.Close()
 	case !errors.Is(err, pebble.ErrNotFound):
 		return err
@@ -108,69 +151,102 @@ func (c *checks) once(at Position, e *credit.Entry) error {
 }
 
 // fact checks the draws of one fact against the account as it was before, and folds it.
-func (c *checks) fact(at Position, a *credit.Account, f *credit.Fact) {
+func (c *checks) fact(at Position, entry *credit.Entry, a *credit.Account, f *credit.Fact) {
+	d := drawing{checks: c, at: at, entry: entry, account: a, when: f.At}
 	switch e := f.Event.(type) {
 	case *credit.UsageRecorded:
-		c.draws(at, a, e.Draws, e.Meter, e.Catalog, f.At)
+		d.check(e.Draws, e.Meter, e.Catalog)
+		d.owes(e.Debt, e.Catalog)
 	case *credit.HoldPlaced:
-		c.draws(at, a, e.Draws, e.Meter, e.Catalog, f.At)
+		d.check(e.Draws, e.Meter, e.Catalog)
 	case *credit.HoldCaptured:
-		c.draws(at, a, e.Excess, e.Meter, e.Catalog, f.At)
+		d.check(e.Excess, e.Meter, e.Catalog)
+		d.owes(e.Debt, e.Catalog)
 	case *credit.DebtRepaid:
-		c.draws(at, a, e.Draws, e.Meter, 0, f.At)
+		d.check(e.Draws, e.Meter, 0)
 	case *credit.CreditPurchased:
 		if p := a.Purchase(e.Purchase); p != nil && p.Lot != "" {
 			c.report.Doubled++
-			c.fault(at, a.ID(), fmt.Sprintf("purchase %s gave lot %s and now %s", e.Purchase, p.Lot, e.Lot))
+			c.fault(at, entry, fmt.Sprintf("purchase %s gave lot %s and now %s", e.Purchase, p.Lot, e.Lot))
 		}
+	}
+	due := sumsOf(a)
+	if !due.add(a, f.Event) {
+		due = nil
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			c.report.Nonsensical++
 			c.broken[a.ID()] = true
-			c.fault(at, a.ID(), fmt.Sprint(reason))
+			c.fault(at, entry, fmt.Sprint(reason))
 		}
 	}()
-	if !c.broken[a.ID()] {
-		a.Evolve(f.Event, f.At)
+	if c.broken[a.ID()] {
+		return
+	}
+	a.Evolve(f.Event, f.At)
+	if problem := due.differ(sumsOf(a)); problem != "" {
+		c.report.Unbalanced++
+		c.broken[a.ID()] = true
+		c.fault(at, entry, fmt.Sprintf("%s: %s", f.Event.Kind(), problem))
 	}
 }
 
-// draws checks that lots could and might pay: they had it, were there at the time, and are for the meter.
-func (c *checks) draws(at Position, a *credit.Account, draws []credit.Draw, meter string, catalog uint32, when time.Time) {
+// drawing is a fact that draws from lots, and the account as it was before.
+type drawing struct {
+	*checks
+	at      Position
+	entry   *credit.Entry
+	account *credit.Account
+	when    time.Time
+}
+
+// owes checks that a debt was allowed.
+func (d *drawing) owes(debt credit.Amount, catalog uint32) {
+	if debt != 0 && d.cfg.MayOwe != nil && !d.cfg.MayOwe(catalog) {
+		d.report.Overdrawn++
+		d.fault(d.at, d.entry, fmt.Sprintf("%d are owed, and catalog %d allows no debt", debt, catalog))
+	}
+}
+
+// check sees to it that lots could and might pay: they had it, were there at the time, and are for the meter.
+func (d *drawing) check(draws []credit.Draw, meter string, catalog uint32) {
 	spent := make(map[string]credit.Amount)
 	for i := range draws {
-		d := &draws[i]
-		l := a.Lot(d.Lot)
-		spent[d.Lot] += d.Amount
-		problem := ""
-		switch {
-		case l == nil:
-			problem = "which the account has not"
-		case l.Pool != d.Pool || l.Unit != d.Unit:
-			problem = fmt.Sprintf("which is in pool %s", l.Pool)
-		case d.Unit != "" && d.Unit != meter:
-			problem = fmt.Sprintf("which counts units of %s", d.Unit)
-		case d.Amount <= 0:
-			problem = "which is no amount"
-		case !l.ValidAt(when):
-			problem = fmt.Sprintf("which is valid from %s to %s, not at %s", l.Starts, l.Ends, when)
-		case !l.Ended && spent[d.Lot] > l.Remaining:
-			problem = fmt.Sprintf("which has %d", l.Remaining)
-		case l.Ended && spent[d.Lot] > l.Breakage:
-			problem = fmt.Sprintf("which ended with %d", l.Breakage)
-		case c.mayPay != nil && catalog > 0 && !c.mayPay(catalog, d.Pool, meter):
-			problem = fmt.Sprintf("whose pool %s does not pay for %s", d.Pool, meter)
-		}
-		if problem != "" {
-			c.report.Overdrawn++
-			c.fault(at, a.ID(), fmt.Sprintf("%d drawn from lot %s for %s, %s", d.Amount, d.Lot, meter, problem))
+		draw := &draws[i]
+		spent[draw.Lot] += draw.Amount
+		if problem := d.problem(draw, spent[draw.Lot], meter, catalog); problem != "" {
+			d.report.Overdrawn++
+			d.fault(d.at, d.entry, fmt.Sprintf("%d drawn from lot %s for %s, %s", draw.Amount, draw.Lot, meter, problem))
 		}
 	}
+}
+
+func (d *drawing) problem(draw *credit.Draw, spent credit.Amount, meter string, catalog uint32) string {
+	l := d.account.Lot(draw.Lot)
+	switch {
+	case l == nil:
+		return "which the account has not"
+	case l.Pool != draw.Pool || l.Unit != draw.Unit:
+		return fmt.Sprintf("which is in pool %s", l.Pool)
+	case draw.Unit != "" && draw.Unit != meter:
+		return fmt.Sprintf("which counts units of %s", draw.Unit)
+	case draw.Amount <= 0:
+		return "which is no amount"
+	case !l.ValidAt(d.when):
+		return fmt.Sprintf("which is valid from %s to %s, not at %s", l.Starts, l.Ends, d.when)
+	case !l.Ended && spent > l.Remaining:
+		return fmt.Sprintf("which has %d", l.Remaining)
+	case l.Ended && spent > l.Breakage:
+		return fmt.Sprintf("which ended with %d", l.Breakage)
+	case d.cfg.MayPay != nil && catalog > 0 && !d.cfg.MayPay(catalog, draw.Pool, meter):
+		return fmt.Sprintf("whose pool %s does not pay for %s", draw.Pool, meter)
+	}
+	return ""
 }
 
 // balance checks that the terms of every pool close, and that they are what its lots have.
-func (c *checks) balance(at Position, a *credit.Account) {
+func (c *checks) balance(at Position, e *credit.Entry, a *credit.Account) {
 	if c.broken[a.ID()] {
 		return
 	}
@@ -180,13 +256,13 @@ func (c *checks) balance(at Position, a *credit.Account) {
 			remaining += l.Remaining
 			if l.Remaining < 0 || l.Held < 0 {
 				c.report.Overdrawn++
-				c.fault(at, a.ID(), fmt.Sprintf("lot %s has %d and holds %d", l.ID, l.Remaining, l.Held))
+				c.fault(at, e, fmt.Sprintf("lot %s has %d and holds %d", l.ID, l.Remaining, l.Held))
 			}
 		}
 		if !p.Terms.Close() || remaining != p.Terms.Remaining {
 			c.report.Unbalanced++
 			c.broken[a.ID()] = true
-			c.fault(at, a.ID(), fmt.Sprintf("the terms of pool %s do not close: %+v, its lots have %d", p.Name, p.Terms, remaining))
+			c.fault(at, e, fmt.Sprintf("the terms of pool %s do not close: %+v, its lots have %d", p.Name, p.Terms, remaining))
 		}
 	}
 }

@@ -149,29 +149,47 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 	}
 }
 
-// clockCommand reads and moves the clock of a server with --test-clock.
+// clockCommand reads the clock, confirms it, and moves that of a test.
 func (a *app) clockCommand() *cobra.Command {
-	return &cobra.Command{
+	var confirm bool
+	command := &cobra.Command{
 		Use:   "clock [INSTANT]",
-		Short: "Show or move the clock of a server that was started with --test-clock",
-		Long: `Show or move the clock of a server that was started with --test-clock. It only moves forward, and
+		Short: "Show the server's clock, confirm it, or move a test clock",
+		Long: `Show the time that decisions go by, and whether it is trusted. A wall clock that jumped more than an
+hour ahead, or is behind the journal, stops writes until it is right again or, with --confirm, an
+operator says that it is right.
+
+INSTANT moves the clock of a server that was started with --test-clock. It only moves forward, and
 what fell due on the way (renewals, expiries) has happened when the command returns.`,
-		Example: "  credits clock 2026-12-01T00:00:00Z",
+		Example: "  credits clock\n  credits clock --confirm\n  credits clock 2026-12-01T00:00:00Z",
 		GroupID: groupSetUp,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := request{method: http.MethodGet, path: apiPath("admin", "test-clock")}
-			if len(args) == 1 {
-				r.method, r.body = http.MethodPost, map[string]string{"now": args[0]}
+			r := request{method: http.MethodGet, path: apiPath("admin", "clock")}
+			switch {
+			case confirm && len(args) == 1:
+				return wrongUse("confirm the clock, or move it: not both")
+			case confirm:
+				r.method, r.path = http.MethodPost, apiPath("admin", "clock", "confirm")
+			case len(args) == 1:
+				r.method, r.path, r.body = http.MethodPost, apiPath("admin", "test-clock"), map[string]string{"now": args[0]}
 			}
 			var answer struct {
-				Now string `json:"now"`
+				Now      string   `json:"now"`
+				Problems []string `json:"problems"`
 			}
 			raw, err := a.client().send(cmd.Context(), r, &answer)
 			if err != nil {
 				return err
 			}
-			return a.show(raw, func(w io.Writer) { fmt.Fprintf(w, "it is %s\n", moment(answer.Now)) })
+			return a.show(raw, func(w io.Writer) {
+				fmt.Fprintf(w, "it is %s\n", moment(answer.Now))
+				for _, problem := range answer.Problems {
+					fmt.Fprintf(w, "  %s\n", problem)
+				}
+			})
 		},
 	}
+	command.Flags().BoolVar(&confirm, "confirm", false, "say that the wall clock is right, though it jumped or is behind the journal")
+	return command
 }

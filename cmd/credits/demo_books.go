@@ -36,7 +36,7 @@ func (d *demo) closeBooks(ctx context.Context) error {
 			return fmt.Errorf("audit %s: %w", s.tenant, err)
 		}
 	}
-	report, err := verify(ctx, d.client, "", func(step) {})
+	report, err := verify(ctx, d.client, "", nil, func(step) {})
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,10 @@ catalog yet or the file changed since it was last published from there.`,
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
 	flags.BoolVar(&cfg.AcceptLostAnchors, "accept-lost-anchors", false, "serve journals whose anchor file is lost: you know that nothing is missing at their ends")
+	flags.StringVar(&cfg.Heads, "heads", "", "`file`, in a place that this machine can only append to, for signed heads of the journals")
+	flags.DurationVar(&cfg.HeadsEvery, "heads-every", time.Minute, "how often heads are appended to --heads")
+	flags.StringVar(&cfg.HeadKey, "head-key", "", "`file` of the ed25519 key that heads are signed with (default: one in the data directory, made at the first start)")
+	flags.Float64Var(&cfg.PatrolShare, "patrol", 0.02, "share of a processor for checking the books all the time; 0 switches it off")
 	flags.StringVar(&testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return command
@@ -89,6 +93,12 @@ func acceptable(cfg *node.Config, testClock string) error {
 			return wrongUse("--test-clock %q is not a time such as 2026-01-31T12:00:00Z", testClock)
 		}
 		cfg.TestClock = at
+	}
+	if cfg.PatrolShare < 0 || cfg.PatrolShare > 1 {
+		return wrongUse("--patrol %v: a share of a processor is between 0 and 1", cfg.PatrolShare)
+	}
+	if cfg.HeadsEvery < time.Second {
+		return wrongUse("--heads-every %v: at least a second", cfg.HeadsEvery)
 	}
 	if cfg.Shards < 1 {
 		return wrongUse("--shards %d: a tenant has at least one", cfg.Shards)

@@ -92,6 +92,9 @@ type Commit struct {
 	Head
 	// Prev is the hash of the place before it.
 	Prev Hash
+	// Fence is the sequence that its writer expected to be the last one before it: with
+	// nothing else would the server have taken it. NoFence when there was none.
+	Fence uint64
 	// Body is a JSON array of CloudEvents: empty ("[]") where a writer took over.
 	Body []byte
 	// Stored is when the server took it, by the server's clock. No rule reads it.
@@ -99,6 +102,9 @@ type Commit struct {
 
 	id string // of the message, by which its writer knows it again
 }
+
+// NoFence is the Fence of a commit that was stored without one.
+const NoFence = 1<<64 - 1
 
 // startHash is the hash before the first commit: SHA-256 of four lines, each
 // ended by a line feed, none of which can contain one.
@@ -123,6 +129,10 @@ func nextHash(prev Hash, body []byte) (h Hash) {
 // parseCommit reads a stored message and checks its hash against its own headers.
 func parseCommit(journal string, sequence uint64, header nats.Header, body []byte, stored time.Time) (Commit, error) {
 	c := Commit{Head: Head{Journal: journal, Sequence: sequence}, Body: body, Stored: stored, id: header.Get(headerID)}
+	var err error
+	if c.Fence, err = strconv.ParseUint(header.Get(headerExpectedSeq), 10, 64); err != nil {
+		c.Fence = NoFence
+	}
 	if err := c.Hash.UnmarshalText([]byte(header.Get(headerHash))); err != nil {
 		return Commit{}, fmt.Errorf("header %s: %w", headerHash, err)
 	}

@@ -103,3 +103,9 @@ func (w *work) Flush(b *projections.Batch) error {
 	}
 	return w.takeErr()
 }
+
+// Own is where the parts of an account are.
+func (Fold) Own(account string) [][2][]byte {
+	own := appendAccount(nil, account)
+	return [][2][]byte{{own, append(own[:len(own):len(own)], 0xff)}}
+}

@@ -373,3 +373,9 @@ func (Fold) Describe(key, value []byte) (name, content string) {
 	}
 	return fmt.Sprintf("key %q", key), fmt.Sprintf("%x", value)
 }
+
+// Own is where the facts of an account are, and where it stands.
+func (Fold) Own(account string) [][2][]byte {
+	facts, state := projections.AppendText([]byte{tagFact}, account), appendState(nil, account)
+	return [][2][]byte{{facts, append(facts[:len(facts):len(facts)], 0xff)}, {state, append(state[:len(state):len(state)], 0)}}
+}

@@ -336,3 +336,14 @@ func (Fold) Describe(key, value []byte) (name, content string) {
 	}
 	return fmt.Sprintf("key %q", key), fmt.Sprintf("%x", value)
 }
+
+// Own is where the totals and cycles of an account are, and its state.
+func (Fold) Own(account string) [][2][]byte {
+	state := append([]byte{tagState}, account...)
+	own := [][2][]byte{{state, append(state[:len(state):len(state)], 0)}}
+	for _, tag := range []byte{tagCycle, tagTotal} {
+		from := projections.AppendText([]byte{tag}, account)
+		own = append(own, [2][]byte{from, append(from[:len(from):len(from)], 0xff)})
+	}
+	return own
+}

@@ -84,7 +84,7 @@ type Shard struct {
 	log                   *slog.Logger
 	journal               *journal.Journal
 	view                  *view.View
-	time                  shardTime
+	time                  *shardTime
 	books                 *rules.Book
 	cache                 *cache
 	encoder               credit.Encoder
@@ -162,7 +162,7 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Shard{
 		cfg: cfg, log: cfg.Logger.With("tenant", cfg.Tenant, "shard", cfg.Number),
-		journal: cfg.Journal, view: cfg.View, time: shardTime{clock: cfg.Clock, last: latest}, books: books,
+		journal: cfg.Journal, view: cfg.View, time: newShardTime(cfg.Clock, latest), books: books,
 		cache: newCache(cfg.CachedAccounts), encoder: credit.Encoder{Source: fmt.Sprintf("/creditstream/%s/%d", cfg.Tenant, cfg.Number)},
 		ids: newIDs(), recent: newRecent(floor), open: newCommit(nil), sequence: head.Sequence, retired: head.Sequence,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
@@ -198,6 +198,13 @@ func (s *Shard) Failed() error {
 func (s *Shard) Head() uint64 {
 	s.caughtUp()
 	return s.head.Load()
+}
+
+// Waiting is how many requests wait for their answers.
+func (s *Shard) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
 }
 
 // Books are the tenant's catalogs as acknowledged.

@@ -54,12 +54,6 @@ func adminRoutes() []route {
 			},
 			answer: RebuildAnswer{}, codes: []rules.Code{codeNotFound, codeUnknownTenant}, handle: rebuildView,
 		}),
-		key(route{
-			id: "verify", method: http.MethodPost, path: adminPath + "/verify", stream: true,
-			summary: "Fold the journals from the start by other code, and compare every view and hash",
-			query:   []param{{"tenant", "string", "Only this tenant's; default all."}, {"shard", "integer", "Only this shard's; default all."}},
-			answer:  VerifyAnswer{}, handle: verify,
-		}),
 		key(backupRoute()),
 		key(route{id: "getTestClock", method: http.MethodGet, path: adminPath + "/test-clock", summary: "The test clock", answer: ClockAnswer{}, codes: []rules.Code{codeNotFound}, handle: getClock}),
 		key(route{
@@ -117,12 +111,6 @@ type Views struct {
 // RebuildAnswer is what came of rebuilding.
 type RebuildAnswer struct {
 	Rebuilt []projections.Rebuilt `json:"rebuilt"`
-}
-
-// VerifyAnswer is what was found in each journal and its views.
-type VerifyAnswer struct {
-	OK       bool                 `json:"ok" doc:"Nothing at all was found."`
-	Journals []projections.Report `json:"journals"`
 }
 
 // ClockRequest moves the test clock.
@@ -321,15 +309,6 @@ func (c *call) hasView(view string) bool {
 		}
 	}
 	return false
-}
-
-func verify(c *call) (reply, error) {
-	if _, err := c.journals(); err != nil {
-		return reply{}, err
-	}
-	p := c.progress()
-	report, err := c.cfg.Verify(c.ctx, c.r.URL.Query().Get("tenant"), p.tell)
-	return p.end(c, report, err)
 }
 
 func noTestClock() error {

@@ -51,8 +51,12 @@ type Config struct {
 	Usage     func(journal.Name) (*usage.View, error)
 	// Journal returns a tenant's open journal.
 	Journal func(tenant string, shard int) *journal.Journal
-	// Verify folds the journals of a tenant ("": of all) anew and compares; the answer is a VerifyAnswer.
-	Verify func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (report any, err error)
+	// Verify folds journals anew and compares; the answer is a VerifyAnswer.
+	Verify func(ctx context.Context, v Verify) (report any, err error)
+	// SignedHeads are where a tenant's journals stand, signed.
+	SignedHeads func(tenant string) []journal.SignedHead
+	// Patrol is how far the continuous check of the books is; nil when it is off, as a function or its answer.
+	Patrol func() *projections.PatrolStatus
 
 	// Backup writes a backup as a tar file; the error is ErrBackingUp while another one is under way.
 	Backup func(ctx context.Context, w io.Writer, journalOnly bool) error

@@ -17,7 +17,8 @@ func healthRoutes() []route {
 		},
 		{
 			id: "readyz", method: http.MethodGet, path: "/readyz", scope: open, summary: "The server takes requests",
-			detail: "Unavailable while a shard does not write or a view is not served.", answer: Health{}, handle: ready,
+			detail: "Unavailable while a shard does not write or a view is not served. A tenant that is barred does not make the server unavailable: " +
+				"`GET /v1/admin/troubles` says why it is, and what to do.", answer: Health{}, handle: ready,
 		},
 		{
 			id: "metrics", method: http.MethodGet, path: "/metrics", scope: open, stream: true, summary: "Metrics, for Prometheus", answerMedia: "text/plain",
@@ -32,6 +33,9 @@ func healthRoutes() []route {
 // Health is a sign of life.
 type Health struct {
 	Status string `json:"status" enum:"ok,ready"`
+	// Barred is a number only: whoever asks here needs no key.
+	Barred int     `json:"barred,omitempty" doc:"Tenants that are not served because their balances cannot be trusted."`
+	Patrol *Patrol `json:"patrol,omitempty" doc:"The continuous check of the books, when it is on."`
 }
 
 func ready(c *call) (reply, error) {
@@ -59,7 +63,7 @@ func ready(c *call) (reply, error) {
 			return reply{}, fmt.Errorf("%w: view %s of %s: %s", accounts.ErrUnavailable, status[i].View, status[i].Tenant, status[i].Problem)
 		}
 	}
-	return ok(Health{Status: "ready"})
+	return ok(Health{Status: "ready", Barred: len(c.cfg.Accounts.Barred()), Patrol: c.patrol()})
 }
 
 type stoppingKey struct{}

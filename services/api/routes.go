@@ -74,6 +74,7 @@ func (a *API) routes() []route {
 		intakeRoutes(),
 		streamRoutes(),
 		adminRoutes(),
+		bookRoutes(),
 		healthRoutes(),
 		docRoutes(),
 	)

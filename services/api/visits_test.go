@@ -12,7 +12,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"creditstream/events/journal"
 	"creditstream/services/api"
 	"creditstream/services/internal/trial"
 )
@@ -28,7 +27,7 @@ type verifying struct {
 
 func startVerifying(t *testing.T, s *shop) *verifying {
 	v := &verifying{begun: make(chan struct{}), cut: make(chan struct{}), leave: make(chan struct{}), answered: make(chan int, 1)}
-	v.API = api.New(api.Config{Accounts: s.Accounts, Dev: true, Verify: func(ctx context.Context, _ string, _ func(journal.Name, uint64, uint64)) (any, error) {
+	v.API = api.New(api.Config{Accounts: s.Accounts, Dev: true, Verify: func(ctx context.Context, _ api.Verify) (any, error) {
 		close(v.begun)
 		<-ctx.Done()
 		close(v.cut)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,27 @@ func journalsOf(ctx context.Context, nc *nats.Conn, data string) (map[journal.Na
 	return known, nil
 }
 
+// openJournals are those that are open, by name.
+func (n *Node) openJournals() []*journal.Journal {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := slices.Collect(maps.Values(n.journals))
+	slices.SortFunc(all, func(a, b *journal.Journal) int { return compareNames(a.Name(), b.Name()) })
+	return all
+}
+
+func compareNames(a, b journal.Name) int {
+	return cmp.Or(strings.Compare(a.Tenant, b.Tenant), a.Shard-b.Shard)
+}
+
+// connector is who gives connections that may read journals.
+type connector interface {
+	Connect(name string) (*nats.Conn, error)
+}
+
+// Connect gives a connection of its own to whoever inspects journals beside the server. Close it.
+func (n *Node) Connect(name string) (*nats.Conn, error) { return n.connect(context.Background(), name) }
+
 // parseName reads "<tenant>_<shard>".
 func parseName(text string) (journal.Name, bool) {
 	tenant, number, ok := strings.Cut(text, "_")
@@ -110,8 +132,11 @@ func adviceOn(reason error) string {
 		return "set the stream's configuration right, and restart"
 	case errors.Is(reason, journal.ErrDamaged), errors.Is(reason, journal.ErrOtherJournal):
 		return "keep a copy of the data directory, look at it with credits verify --data DIR, and restore this journal from the newest backup; docs/OPERATIONS.md says what to do when there is none"
-	case errors.Is(reason, projections.ErrDamaged):
+	case errors.As(reason, new(*projections.Nonsense)):
 		return "look at it with credits verify --data DIR: the journal holds something that no rule decided; report it, and restore the journal from a backup made before"
+	}
+	if errors.Is(reason, projections.ErrDamaged) {
+		return "restart the server: the view is built anew from the journal; then run credits verify, and look at what was decided since the last round of the patrol"
 	}
 	return "see the log for what came before; restart when its cause is gone"
 }

@@ -46,6 +46,10 @@ func (n *Node) close() error {
 	settle := max(settleWithin, time.Until(deadline))
 	stuck := bounded("stop the shards", settle+flushWithin, func() error { n.stopShards(settle); return nil })
 	faults = append(faults, stuck)
+	if n.patrol != nil {
+		n.patrol.Close()
+	}
+	n.heads.close()
 	if stuck != nil || errors.Is(busy, api.ErrBusy) {
 		// Closing a store under its users ends the process in disorder. Left open, it is where it was flushed last.
 		n.log.Error("views are left open: they are in use", "error", errors.Join(busy, stuck))

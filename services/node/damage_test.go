@@ -124,8 +124,10 @@ func copyTree(t *testing.T, from, to string) {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(to, "pepper"), 0o600); err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
+	for _, secret := range []string{"pepper", headKeyFile} {
+		if err := os.Chmod(filepath.Join(to, secret), 0o600); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"creditstream/events/journal"
+	"creditstream/projections"
 	"creditstream/projections/statement"
 	"creditstream/projections/usage"
 	"creditstream/services/accounts"
@@ -74,6 +75,7 @@ func (n *Node) openDoors(ctx context.Context) error {
 		go func() { d.served <- d.http.Serve(d.listener) }()
 	}
 	d.purchases.Resume()
+	n.openPatrol()
 	return nil
 }
 
@@ -115,8 +117,16 @@ func (n *Node) doorConfig() api.Config {
 		Usage:     func(name journal.Name) (*usage.View, error) { return usage.Of(n.views.usage, name) },
 		Journal:   n.Journal,
 		Backup:    n.Backup,
-		Verify: func(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (any, error) {
-			return n.Verify(ctx, tenant, progress)
+		Verify: func(ctx context.Context, v api.Verify) (any, error) {
+			return n.VerifyBooks(ctx, Verifying(v))
+		},
+		SignedHeads: n.SignedHeads,
+		Patrol: func() *projections.PatrolStatus {
+			if n.patrol == nil {
+				return nil
+			}
+			status := n.patrol.Status()
+			return &status
 		},
 	}
 }

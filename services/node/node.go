@@ -48,11 +48,22 @@ type Config struct {
 	// AcceptLostAnchors serves journals whose anchor is lost, and makes new ones: an operator's word that
 	// nothing is missing at their ends.
 	AcceptLostAnchors bool
+	// Heads is a file, in a place of its own, to which signed heads of the journals are appended every
+	// HeadsEvery (default 1 min); "" for none. HeadKey is the file of the ed25519 key (PKCS #8, PEM); "" for the
+	// one in Data, which is made at the first start.
+	Heads      string
+	HeadsEvery time.Duration
+	HeadKey    string
+	// PatrolShare is the share of one processor that the continuous check of the books may take, from 0 to 1; 0
+	// switches it off.
+	PatrolShare float64
 	// AllowSandbox lets sandbox payments be settled by hand outside Dev, too.
 	AllowSandbox bool
 	// TestClock, when set, is where a clock starts that only moves when it is told to; at the latest entry of
 	// the journals if that is later.
 	TestClock time.Time
+	// Clock, when set, tells the time instead of the machine's.
+	Clock accounts.Clock
 	// Views are folded beside accounts; nil means all of them.
 	Views []string
 	// CacheBytes is Pebble's block cache, shared by all views; default 64 MiB.
@@ -89,6 +100,8 @@ type Node struct {
 	personal    *personal.Store
 	views       views
 	accounts    *accounts.Service
+	heads       signer
+	patrol      *projections.Patrol // nil when it is off
 	doors       doors
 	logins      logins
 	tallies     tallies
@@ -120,7 +133,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger, journals: make(map[journal.Name]*journal.Journal), shards: make(map[journal.Name]*accounts.Shard), serving: make(chan struct{})}
 	n.logins.changed = make(chan struct{}, 1)
-	n.clock = accounts.NewSystemClock()
+	if n.clock = cfg.Clock; n.clock == nil {
+		n.clock = accounts.NewSystemClock()
+	}
 	if !cfg.TestClock.IsZero() {
 		n.clock = accounts.NewTestClock(cfg.TestClock)
 	}
@@ -171,6 +186,9 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.publishCatalogs(ctx); err != nil {
+		return err
+	}
+	if err := n.openHeads(); err != nil {
 		return err
 	}
 	n.openLogins()

@@ -144,6 +144,9 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if err != nil {
 		return nil, err
 	}
+	if now := n.clock.Now(); !latest.IsZero() && (now.Sub(latest) > time.Hour || latest.After(now)) {
+		n.log.Info("the clock and the latest entry of a journal are apart", "journal", j.Name().String(), "now", now, "latest", latest)
+	}
 	// A node that is started again with the instant of its first start goes on where it was.
 	if clock, ok := n.clock.(*accounts.TestClock); ok && latest.After(clock.Now()) {
 		if err := clock.Set(latest); err != nil {

@@ -2,12 +2,20 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"slices"
+	"time"
 
+	"creditstream/events/bus"
 	"creditstream/events/journal"
 	"creditstream/projections"
-	"creditstream/services/accounts"
+	accountsview "creditstream/projections/accounts"
+	"creditstream/projections/statement"
+	"creditstream/projections/usage"
+	"creditstream/services/rules"
 )
 
 // Verification is the reports of all journals that were verified.
@@ -16,45 +24,272 @@ type Verification struct {
 	Journals []projections.Report `json:"journals"`
 }
 
-// Verify folds the journals of a tenant ("": of all tenants) from their start by code of its own and
-// compares every hash, balance and view. It runs beside everything else. progress, which may be nil, is
-// told how many commits of a journal were read.
-func (n *Node) Verify(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (Verification, error) {
-	tenants := n.accounts.Tenants()
-	if tenant != "" {
-		t, err := n.accounts.Tenant(tenant)
-		if err != nil {
-			return Verification{}, err
-		}
-		tenants = []*accounts.Tenant{t}
+// Verifying says what to verify.
+type Verifying struct {
+	// Tenant is whose journals; "": all of them.
+	Tenant string
+	// Shard is which of them; nil: all of them.
+	Shard *int
+	// Heads are signed ones, whose signatures were checked: the journals must have gone through them.
+	Heads []journal.SignedHead
+	// Progress, which may be nil, is told how many commits of a journal were read.
+	Progress func(name journal.Name, done, total uint64)
+}
+
+func (v *Verifying) wants(name journal.Name) bool {
+	return (v.Tenant == "" || v.Tenant == name.Tenant) && (v.Shard == nil || *v.Shard == name.Shard)
+}
+
+// config is what all verifications of a journal have in common. The rules are those that the journal itself
+// says were published: no view is asked.
+func (v *Verifying) config(name journal.Name, data string) projections.VerifyConfig {
+	books := new(rules.Book)
+	cfg := projections.VerifyConfig{
+		Scratch: filepath.Join(data, "views"),
+		Catalog: func(version uint32, at time.Time, source string) error {
+			c, err := rules.ParseCatalog([]byte(source))
+			if err != nil {
+				return err
+			}
+			c.Version = version
+			books.Publish(at, c)
+			return nil
+		},
+		MayPay: func(catalog uint32, pool, meter string) bool {
+			c := books.Version(catalog)
+			return c != nil && c.Pays(pool, meter)
+		},
+		MayOwe: func(catalog uint32) bool {
+			c := books.Version(catalog)
+			return c != nil && c.Debt.Allowed()
+		},
 	}
+	for i := range v.Heads {
+		if v.Heads[i].Name() == name {
+			cfg.Heads = append(cfg.Heads, v.Heads[i].Head())
+		}
+	}
+	if v.Progress != nil {
+		cfg.Progress = func(done, total uint64) { v.Progress(name, done, total) }
+	}
+	return cfg
+}
+
+// add takes a report up, or what kept one from being made.
+func (a *Verification) add(report projections.Report) {
+	a.OK = a.OK && report.OK
+	a.Journals = append(a.Journals, report)
+}
+
+// missing reports the signed heads of journals that are not there at all.
+func (a *Verification) missing(v *Verifying) {
+	for i := range v.Heads {
+		h := &v.Heads[i]
+		there := slices.ContainsFunc(a.Journals, func(r projections.Report) bool { return r.Tenant == h.Tenant && r.Shard == h.Shard })
+		if !there && v.wants(h.Name()) {
+			report := refusal(h.Name(), &journal.At{Sequence: h.Sequence, Err: errors.New("a signed head knows this commit, and there is no such journal")})
+			report.Rewritten = 1
+			a.add(report)
+		}
+	}
+}
+
+// refusal is the report about a journal that cannot even be read.
+func refusal(name journal.Name, reason error) projections.Report {
+	return projections.Report{
+		Tenant: name.Tenant, Shard: name.Shard, Barred: reason.Error(), Views: []projections.ViewReport{},
+		Faults: []projections.Fault{{Sequence: journal.SequenceOf(reason), Problem: reason.Error()}},
+	}
+}
+
+// Verify is VerifyBooks for the journals of a tenant ("": of all tenants).
+func (n *Node) Verify(ctx context.Context, tenant string, progress func(name journal.Name, done, total uint64)) (Verification, error) {
+	return n.VerifyBooks(ctx, Verifying{Tenant: tenant, Progress: progress})
+}
+
+// VerifyBooks folds journals from their start by code of its own and compares every hash, balance and view. It
+// runs beside everything else. The journals of tenants that are not served are read as far as that goes, without
+// their views.
+func (n *Node) VerifyBooks(ctx context.Context, v Verifying) (Verification, error) {
 	all := Verification{OK: true, Journals: []projections.Report{}}
-	for _, t := range tenants {
+	for _, t := range n.accounts.Tenants() {
 		for i := range t.Shards() {
 			name := journal.Name{Tenant: t.Name(), Shard: i}
-			report, err := n.verify(ctx, t, name, progress)
+			if !v.wants(name) {
+				continue
+			}
+			report, err := n.views.runner.Verify(ctx, name, v.config(name, n.cfg.Data))
 			if err != nil {
 				return Verification{}, fmt.Errorf("verify %s: %w", name, err)
 			}
-			all.OK = all.OK && report.OK
-			all.Journals = append(all.Journals, report)
+			all.add(report)
 		}
 	}
+	known, err := journalsOf(ctx, n.services, n.cfg.Data)
+	if err != nil {
+		return Verification{}, err
+	}
+	for _, barred := range n.accounts.Barred() {
+		known[journal.Name{Tenant: barred.Tenant}] = true
+		for _, name := range sorted(known) {
+			if name.Tenant != barred.Tenant || !v.wants(name) {
+				continue
+			}
+			i := inspection{data: n.cfg.Data, log: n.log}
+			report, err := i.journal(ctx, n, name, &v)
+			if err != nil {
+				return Verification{}, fmt.Errorf("verify %s: %w", name, err)
+			}
+			report.Barred, report.OK = barred.Reason.Error(), false
+			if len(report.Faults) == 0 {
+				report.Faults = []projections.Fault{{Sequence: journal.SequenceOf(barred.Reason), Problem: barred.Reason.Error()}}
+			}
+			all.add(report)
+		}
+	}
+	all.missing(&v)
 	return all, nil
 }
 
-func (n *Node) verify(ctx context.Context, t *accounts.Tenant, name journal.Name, progress func(name journal.Name, done, total uint64)) (projections.Report, error) {
-	cfg := projections.VerifyConfig{
-		Scratch: filepath.Join(n.cfg.Data, "views"),
-		MayPay: func(catalog uint32, pool, meter string) bool {
-			c := t.Books().Version(catalog)
-			return c != nil && c.Pays(pool, meter)
-		},
+func sorted(names map[journal.Name]bool) []journal.Name {
+	list := make([]journal.Name, 0, len(names))
+	for name := range names {
+		list = append(list, name)
 	}
-	if progress != nil {
-		cfg.Progress = func(done, total uint64) { progress(name, done, total) }
+	slices.SortFunc(list, compareNames)
+	return list
+}
+
+// VerifyData verifies the directory of a stopped server as it is found: nothing is taken over, appended, healed
+// or built anew. (The NATS server that reads the journals does what it does at every start: without its index
+// it cuts a block off at the first message that it cannot read.)
+func VerifyData(ctx context.Context, data string, log *slog.Logger, v Verifying) (_ Verification, err error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	return n.views.runner.Verify(ctx, name, cfg)
+	unlock, err := bus.LockDir(data)
+	if err != nil {
+		return Verification{}, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	server, err := bus.Start(ctx, bus.Config{StoreDir: filepath.Join(data, "nats"), Logger: log})
+	if err != nil {
+		return Verification{}, err
+	}
+	defer server.Shutdown()
+	i := inspection{data: data, log: log}
+	defer func() { err = errors.Join(err, i.close()) }()
+	i.openStores()
+	return i.run(ctx, server, &v)
+}
+
+// inspection looks at journals, and views, as they are found.
+type inspection struct {
+	data   string
+	log    *slog.Logger
+	stores []inspected
+}
+
+// inspected is the store of one kind of view, or why it cannot be opened.
+type inspected struct {
+	fold  projections.Fold
+	store *projections.Store
+	err   error
+}
+
+func (i *inspection) openStores() {
+	for _, fold := range []projections.Fold{accountsview.Fold{}, statement.Fold{}, usage.Fold{}} {
+		store, err := projections.Open(projections.Config{Dir: filepath.Join(i.data, "views"), View: fold.Name(), ReadOnly: true, Logger: i.log})
+		i.stores = append(i.stores, inspected{fold, store, err})
+	}
+}
+
+func (i *inspection) close() error {
+	var faults []error
+	for _, s := range i.stores {
+		if s.store != nil {
+			faults = append(faults, s.store.Close())
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (i *inspection) run(ctx context.Context, server connector, v *Verifying) (Verification, error) {
+	nc, err := server.Connect("creditstream-verify")
+	if err != nil {
+		return Verification{}, err
+	}
+	defer nc.Close()
+	known, err := journalsOf(ctx, nc, i.data)
+	if err != nil {
+		return Verification{}, err
+	}
+	for _, s := range i.stores {
+		if s.store == nil {
+			continue
+		}
+		names, err := s.store.Journals()
+		if err != nil {
+			i.log.Warn("a view store does not say which journals it knows", "error", err)
+		}
+		for _, name := range names {
+			known[name] = true
+		}
+	}
+	all := Verification{OK: true, Journals: []projections.Report{}}
+	for _, name := range sorted(known) {
+		if !v.wants(name) {
+			continue
+		}
+		report, err := i.journal(ctx, server, name, v)
+		if err != nil {
+			return Verification{}, fmt.Errorf("verify %s: %w", name, err)
+		}
+		all.add(report)
+	}
+	all.missing(v)
+	return all, nil
+}
+
+// journal verifies one journal, its end, and the views that there are of it.
+func (i *inspection) journal(ctx context.Context, server connector, name journal.Name, v *Verifying) (projections.Report, error) {
+	nc, err := server.Connect("creditstream-verify")
+	if err != nil {
+		return projections.Report{}, err
+	}
+	defer nc.Close()
+	j, err := journal.Open(ctx, nc, journal.Config{Name: name, Inspect: true, Anchor: anchorPath(i.data, name), Logger: i.log})
+	if err != nil {
+		return refusal(name, err), ctx.Err()
+	}
+	cfg := v.config(name, i.data)
+	cfg.Journal = j
+	var broken []projections.ViewReport
+	for _, s := range i.stores {
+		if s.err != nil {
+			broken = append(broken, projections.ViewReport{View: s.fold.Name(), Records: s.err.Error()})
+			continue
+		}
+		view, err := s.store.View(name, s.fold.Version())
+		switch {
+		case errors.Is(err, projections.ErrNoView): // it is made at the next start
+		case err != nil:
+			broken = append(broken, projections.ViewReport{View: s.fold.Name(), Records: err.Error()})
+		default:
+			cfg.Views = append(cfg.Views, projections.VerifiedView{Fold: s.fold, View: view})
+		}
+	}
+	report, err := projections.Verify(ctx, cfg)
+	if err != nil {
+		return report, err
+	}
+	report.Views = append(report.Views, broken...)
+	report.OK = report.OK && len(broken) == 0
+	if err := j.CheckAnchor(ctx); err != nil {
+		report.OK, report.Barred = false, err.Error()
+		report.Faults = append(report.Faults, projections.Fault{Sequence: journal.SequenceOf(err), Problem: err.Error()})
+	}
+	return report, ctx.Err()
 }
 
 // Rebuild folds a journal's view anew beside the live one and switches to it when both are equal.
