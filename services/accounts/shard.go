@@ -200,13 +200,6 @@ func (s *Shard) Head() uint64 {
 	return s.head.Load()
 }
 
-// Waiting is how many requests wait for their answers.
-func (s *Shard) Waiting() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.waiting
-}
-
 // Books are the tenant's catalogs as acknowledged.
 func (s *Shard) Books() *rules.Book { return s.shared.Load() }
 
