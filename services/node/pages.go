@@ -1,9 +1,11 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
+	"creditstream/events/credit"
 	"creditstream/events/journal"
 	"creditstream/projections/statement"
 	"creditstream/projections/usage"
@@ -12,6 +14,23 @@ import (
 	"creditstream/services/look"
 	"creditstream/services/pages"
 )
+
+// openText opens what was written about an account; "" when it was erased or its key cannot be reached.
+func (n *Node) openText(ctx context.Context, tenant, account, text string) string {
+	if !credit.IsSealed(text) {
+		return text
+	}
+	key, err := n.personal.Key(ctx, tenant, account)
+	if err != nil {
+		n.log.Warn("a text cannot be opened", "tenant", tenant, "account", account, "error", err)
+		return ""
+	}
+	opened, err := key.Open(text)
+	if err != nil {
+		return ""
+	}
+	return opened
+}
 
 // openPages puts the pages beside the API behind one handler.
 func (n *Node) openPages(door *api.API) (http.Handler, error) {
@@ -23,6 +42,7 @@ func (n *Node) openPages(door *api.API) (http.Handler, error) {
 		Look: design, Accounts: n.accounts, Credentials: n.credentials, Purchases: n.doors.purchases, Views: n.views.runner, Journal: n.Journal,
 		Statement: func(name journal.Name) (*statement.View, error) { return statement.Of(n.views.statement, name) },
 		Usage:     func(name journal.Name) (*usage.View, error) { return usage.Of(n.views.usage, name) },
+		Open:      n.openText,
 		Dev:       n.cfg.Dev, Logger: n.log,
 	})
 	if err != nil {

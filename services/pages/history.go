@@ -246,7 +246,7 @@ var lineIcons = map[statement.Type]string{
 func (v *visit) lineOf(l *statement.Line, shard int) line {
 	shown := line{
 		Type: string(l.Type), Word: v.names.word(string(l.Type)), Icon: lineIcons[l.Type],
-		Day: v.L.Day(l.Time), Clock: v.L.Clock(l.Time), Text: l.Description,
+		Day: v.L.Day(l.Time), Clock: v.L.Clock(l.Time), Text: v.cfg.Open(v.ctx, v.tenant.Name(), v.account.ID(), l.Description),
 		Stamp:     accounts.Position{Shard: shard, Sequence: l.At.Sequence, Offset: l.At.Offset}.String(),
 		Remaining: v.names.amount(l.Remaining),
 	}

@@ -34,7 +34,9 @@ type Config struct {
 	Statement   func(journal.Name) (*statement.View, error)
 	Usage       func(journal.Name) (*usage.View, error)
 	Journal     func(tenant string, shard int) *journal.Journal
-	Logger      *slog.Logger
+	// Open returns what was written about an account as it was written, "" when it was erased or cannot be read.
+	Open   func(ctx context.Context, tenant, account, text string) string
+	Logger *slog.Logger
 	// Dev opens pages without a token, to requests from this machine.
 	Dev bool
 	// AnswerWithin bounds how long a page waits for the journal. Default 10 s.
