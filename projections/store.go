@@ -138,11 +138,15 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if format == 0 && !s.only {
-		return s.setNumber(formatKey, Format)
+	if format > Format || s.only && format != Format {
+		return fmt.Errorf("its layout has version %d, this program reads %d: use the program that wrote it, or remove the directory and the views are built anew", format, Format)
 	}
-	if format != Format {
-		return fmt.Errorf("its layout has version %d, this program reads %d: remove the directory and the views are built anew", format, Format)
+	if format < Format {
+		// New, or an older program's: what is in it can be had from the journals.
+		if err := s.db.DeleteRange([]byte{0}, []byte{0xff}, pebble.NoSync); err != nil {
+			return err
+		}
+		return s.setNumber(formatKey, Format)
 	}
 	if s.last, err = s.number(generationKey); err != nil || s.only {
 		return err

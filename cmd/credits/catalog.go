@@ -117,7 +117,7 @@ func (a *app) catalogDiffCommand() *cobra.Command {
 			}
 			lines := rules.Diff(before, after)
 			if a.output == "json" {
-				return a.printValue(map[string][]string{"diff": lines})
+				return a.printValue(map[string]any{"diff": append([]string{}, lines...), "equal": len(lines) == 0})
 			}
 			if len(lines) == 0 {
 				lines = []string{"no difference"}

@@ -71,6 +71,9 @@ catalog yet or the file changed since it was last published from there.`,
 		flags.Lookup(secret).DefValue = "" // a help text must not show a password
 	}
 	flags.StringVar(&cfg.Catalogs, "catalogs", "", "`directory` of catalog files to publish, such as deploy/catalogs")
+	flags.IntVar(&cfg.Limits.PerKey, "rate-per-key", 5000, "requests per second of one API key, in the long run; -1 for no limit")
+	flags.IntVar(&cfg.Limits.PerTenant, "rate-per-tenant", 50000, "the same for all keys of a tenant together")
+	flags.IntVar(&cfg.Limits.PerAddress, "rate-per-address", 10000, "the same for each address but this machine's; a proxy elsewhere needs -1")
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
 	flags.Int64Var(&reserve, "reserve", 256, "refuse new work, and go on with reads, while fewer `MiB` are free on the disk of --data; 0 for no reserve")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")

@@ -80,7 +80,7 @@ func findStream(ctx context.Context, js jetstream.JetStream, cfg Config) (*jetst
 // readIdentity reads the metadata.
 func readIdentity(cfg Config, meta map[string]string) (identity, error) {
 	if format := meta[metaFormat]; format != strconv.Itoa(Format) {
-		return identity{}, fmt.Errorf("metadata %s is %q, this program reads %d", metaFormat, format, Format)
+		return identity{}, fmt.Errorf("it has format %q (metadata %s), this program reads %d: use the program that made it, or a newer one", format, metaFormat, Format)
 	}
 	shards, err := strconv.Atoi(meta[metaShards])
 	if err != nil || shards < 1 {

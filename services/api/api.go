@@ -61,8 +61,8 @@ type Config struct {
 	// Backup writes a backup as a tar file; the error is ErrBackingUp while another one is under way.
 	Backup func(ctx context.Context, w io.Writer, journalOnly bool) error
 
-	// RatePerKey is how many requests per second one key may make in the long run. Default 5,000.
-	RatePerKey int
+	// Limits bound what one client may ask for.
+	Limits Limits
 	// AnswerWithin bounds how long a request waits for the journal; then it is unavailable and its
 	// outcome unknown. Default 10 s.
 	AnswerWithin time.Duration
@@ -84,14 +84,13 @@ func New(cfg Config) *API {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if cfg.RatePerKey == 0 {
-		cfg.RatePerKey = 5000
-	}
+	cfg.Limits.setDefaults()
 	if cfg.AnswerWithin == 0 {
 		cfg.AnswerWithin = 10 * time.Second
 	}
 	a := &API{cfg: cfg, log: cfg.Logger, metrics: newMetrics()}
-	a.limits.perSecond, a.visits.grace = cfg.RatePerKey, cutGrace
+	a.visits.grace = cutGrace
+	a.limits.set(cfg.Limits)
 	a.handler = a.mux()
 	return a
 }
@@ -164,6 +163,9 @@ func (c *call) carryOut() (answer reply, err error) {
 			answer, err = reply{}, c.panicked(p)
 		}
 	}()
+	if err := c.admitAddress(); err != nil {
+		return reply{}, err
+	}
 	if err := c.authenticate(); err != nil {
 		return reply{}, err
 	}
@@ -176,5 +178,10 @@ func (c *call) carryOut() (answer reply, err error) {
 	if err := c.findTenant(); err != nil {
 		return reply{}, err
 	}
+	end, err := c.admitTenant()
+	if err != nil {
+		return reply{}, err
+	}
+	defer end()
 	return c.route.handle(c)
 }

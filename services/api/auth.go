@@ -4,12 +4,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
-
-	"golang.org/x/time/rate"
 
 	"creditstream/services/credentials"
-	"creditstream/services/rules"
 )
 
 // open marks an endpoint that asks for no key. It is not the zero scope: an endpoint whose scope was
@@ -41,8 +37,8 @@ func (c *call) authenticate() error {
 	if c.principal.KeyID == "" {
 		return nil // the operator's, in development
 	}
-	if !c.limits.allow(c.principal.KeyID) {
-		return &rules.Refusal{Code: codeTooManyRequests, Detail: "too many requests with this key: slow down"}
+	if !c.limits.keys.allow(c.principal.KeyID) {
+		return tooMany("too many requests with this key")
 	}
 	return nil
 }
@@ -76,7 +72,7 @@ func (c *call) authorize() error {
 		return forbidden("this needs a key with scope " + rt.scope.String())
 	}
 	if rt.ofTenant() {
-		if !c.principal.Covers(c.r.PathValue("tenant"), c.r.PathValue("account")) {
+		if !c.principal.Covers(c.r.PathValue("tenant"), c.aboutAccount()) {
 			return forbidden("this key is for something else")
 		}
 	} else if !c.principal.IsOperator() {
@@ -86,6 +82,14 @@ func (c *call) authorize() error {
 		return forbidden("this needs the key of a person, not of a service")
 	}
 	return nil
+}
+
+// aboutAccount is the account that a request is about, "" for the whole tenant.
+func (c *call) aboutAccount() string {
+	if c.route.accountInQuery {
+		return c.r.URL.Query().Get("account")
+	}
+	return c.r.PathValue("account")
 }
 
 // FromHere reports whether a request comes from this machine and, when a browser sent it, from a page of
@@ -111,29 +115,4 @@ func isLoopback(address string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return ip != nil && ip.IsLoopback()
-}
-
-// limits holds one bucket for each key in use. There are as many as live keys, so nothing is evicted.
-type limits struct {
-	perSecond int
-	mu        sync.RWMutex
-	buckets   map[string]*rate.Limiter
-}
-
-func (l *limits) allow(key string) bool {
-	l.mu.RLock()
-	bucket := l.buckets[key]
-	l.mu.RUnlock()
-	if bucket == nil {
-		l.mu.Lock()
-		if bucket = l.buckets[key]; bucket == nil {
-			if l.buckets == nil {
-				l.buckets = make(map[string]*rate.Limiter)
-			}
-			bucket = rate.NewLimiter(rate.Limit(l.perSecond), 2*l.perSecond)
-			l.buckets[key] = bucket
-		}
-		l.mu.Unlock()
-	}
-	return bucket.Allow()
 }

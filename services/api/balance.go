@@ -139,7 +139,7 @@ func balanceOf(t *accounts.Tenant, account string) (*Balance, error) {
 }
 
 func unknownAccount(account string) error {
-	return &rules.Refusal{Code: rules.CodeUnknownAccount, Detail: fmt.Sprintf("there is no account %q", clip(account))}
+	return &rules.Refusal{Code: rules.CodeUnknownAccount, Detail: fmt.Sprintf("there is no account %q; open it with PUT /accounts/{account}, or: credits account set ACCOUNT", clip(account))}
 }
 
 // balanceAsOf folds the account's own events again, as far as they had happened at one time and were

@@ -14,7 +14,7 @@ import (
 func purchaseRoutes() []route {
 	return []route{
 		{
-			id: "listPacks", method: http.MethodGet, path: tenantPath + "/packs", scope: credentials.Read,
+			id: "listPacks", method: http.MethodGet, path: tenantPath + "/packs", scope: credentials.Read, accountInQuery: true,
 			summary: "What can be bought", detail: "With `account`: also whether that account may buy, and why not.",
 			query:  []param{{"account", "string", "Whose purchase it would be."}},
 			answer: Offers{}, codes: []rules.Code{rules.CodeUnknownAccount}, handle: listPacks,

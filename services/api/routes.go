@@ -26,12 +26,15 @@ const (
 
 // route is one endpoint: everything that the door and the document need to know of it.
 type route struct {
-	id      string // the operation's name in the document, the metrics and the log
-	method  string
-	path    string
-	scope   credentials.Scope // open asks for no key
-	person  bool              // the key has to be a person's
-	key     keyUse
+	id     string // the operation's name in the document, the metrics and the log
+	method string
+	path   string
+	scope  credentials.Scope // open asks for no key
+	person bool              // the key has to be a person's
+	key    keyUse
+	// accountInQuery says that the query may name the account: then a token for it is enough.
+	accountInQuery bool
+
 	stream  bool // answers for as long as the client listens
 	summary string
 	detail  string

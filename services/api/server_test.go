@@ -22,7 +22,7 @@ import (
 func TestTooManyRequests(t *testing.T) {
 	w := newWorld(t)
 	noisy, quiet := w.newKey("tecpet", "noisy", false, "read"), w.newKey("tecpet", "quiet", false, "read")
-	slow := httptest.NewServer(api.New(api.Config{Accounts: w.node.Accounts(), Credentials: w.node.Credentials(), RatePerKey: 1}).Handler())
+	slow := httptest.NewServer(api.New(api.Config{Accounts: w.node.Accounts(), Credentials: w.node.Credentials(), Limits: api.Limits{PerKey: 1}}).Handler())
 	t.Cleanup(slow.Close)
 	noisy.base, quiet.base = slow.URL, slow.URL
 	refused := false

@@ -108,7 +108,7 @@ func (n *Node) openPurchases() {
 func (n *Node) doorConfig() api.Config {
 	clock, _ := n.clock.(*accounts.TestClock)
 	return api.Config{
-		Accounts: n.accounts, Credentials: n.credentials, Personal: n.personal, Logger: n.log, Dev: n.cfg.Dev, AllowSandbox: n.cfg.AllowSandbox,
+		Accounts: n.accounts, Credentials: n.credentials, Personal: n.personal, Logger: n.log, Dev: n.cfg.Dev, AllowSandbox: n.cfg.AllowSandbox, Limits: n.cfg.Limits,
 		TestClock: clock, Purchases: n.doors.purchases, Sandbox: n.doors.sandbox, Intake: n.doors.intake,
 		Advance:   func(ctx context.Context) error { return cycles.Advance(ctx, n.accounts) },
 		AddTenant: n.AddTenant,

@@ -22,6 +22,7 @@ import (
 	"creditstream/projections/statement"
 	"creditstream/projections/usage"
 	"creditstream/services/accounts"
+	"creditstream/services/api"
 	"creditstream/services/credentials"
 	"creditstream/services/personal"
 	"creditstream/services/vitals"
@@ -81,6 +82,8 @@ type Config struct {
 	// Trap, when set, is called at the points that packages accounts and projections name Trapped: tests end
 	// the process there.
 	Trap func(point string)
+	// Limits bound what one client may ask for.
+	Limits api.Limits
 	// Drain is how long requests under way may take when the node stops; then they are cut short. Default 10 s.
 	Drain time.Duration
 	// Logger gets what an operator may want to know; nil discards it.
@@ -206,6 +209,9 @@ func (n *Node) start(ctx context.Context) (err error) {
 // a killed process left in the page cache is synced once, before anything of it is answered.
 func (n *Node) openBus(ctx context.Context) (err error) {
 	if n.unlock, err = bus.LockDir(n.cfg.Data); err != nil {
+		return err
+	}
+	if err := claimFormat(n.cfg.Data); err != nil {
 		return err
 	}
 	if !n.cfg.External.isSet() {

@@ -13,7 +13,7 @@ func invalid(field, detail string) *Refusal {
 }
 
 func unknownAccount(a *credit.Account) *Refusal {
-	return &Refusal{Code: CodeUnknownAccount, Detail: fmt.Sprintf("there is no account %.128q", a.ID())}
+	return &Refusal{Code: CodeUnknownAccount, Detail: fmt.Sprintf("there is no account %.128q; open it with PUT /accounts/{account}, or: credits account set ACCOUNT", a.ID())}
 }
 
 func accountClosed(a *credit.Account) *Refusal {
