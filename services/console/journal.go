@@ -56,12 +56,13 @@ func (e *event) Pretty() string {
 	return out.String()
 }
 
-// Gist is what an event says in a few words, without knowing its kind.
+// Gist is what an event says in a few words, without knowing its kind. What people wrote is not in it: in the
+// journal it is sealed, and the account's history opens it for whoever may read it.
 func (e *event) Gist() string {
 	var some struct {
-		Meter, Pool, Plan, Lot, Reason, Description, Hold, Purchase string
-		Quantity                                                    int64
-		Version                                                     uint32
+		Meter, Pool, Plan, Lot string
+		Quantity               int64
+		Version                uint32
 	}
 	if json.Unmarshal(e.Data, &some) != nil {
 		return ""
@@ -80,7 +81,7 @@ func (e *event) Gist() string {
 	if some.Version != 0 {
 		add(fmt.Sprintf("version %d", some.Version))
 	}
-	for _, text := range [...]string{some.Plan, some.Pool, some.Lot, some.Description, some.Reason} {
+	for _, text := range [...]string{some.Plan, some.Pool, some.Lot} {
 		add(text)
 	}
 	return strings.Join(parts, " · ")
