@@ -23,6 +23,7 @@ func TestInABrowser(t *testing.T) {
 		"lost connection":  lostConnection,
 		"long history":     longHistory,
 		"two languages":    twoLanguages,
+		"indicator":        indicator,
 	} {
 		t.Run(name, func(t *testing.T) { flow(t, b.For(t)) })
 	}
@@ -120,7 +121,7 @@ func buyWithPIN(t *testing.T, b *browser.Browser) {
 	buyer.Submit("#succeed")
 	buyer.Says("#pay-title", "Payment complete")
 	watching.Says("#remaining", "245")
-	watching.Says("#lines", "Purchase for R$179.00")
+	watching.Says("#lines", "Top-up for R$179.00")
 	if !browser.Value[bool](watching, `window.notReloaded === true`) {
 		t.Error("the second browser shows the purchase because it was loaded again")
 	}
@@ -263,7 +264,8 @@ func twoLanguages(t *testing.T, b *browser.Browser) {
 	tab.Submit(`a[hreflang="en"]`)
 	tab.See(`html[lang="en"]`)
 	tab.Says("h1", "Credits")
-	tab.Says("#lines", "R$49.00")
+	tab.Says("#lines", "Top-up for R$49.00")
+	tab.Says(".pools", "0 of 300 services")
 }
 
 // cable is a connection to a server that can be cut and mended.

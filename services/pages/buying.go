@@ -63,7 +63,7 @@ func (v *visit) showForm(status int, pack, amount string, refused error) error {
 		f := v.frame("buy.title")
 		text := v.L.T("buy.none")
 		if r := rules.MayBuy(v.account, v.tenant.Books(), v.now); r != nil && r.Contact != "" {
-			text = r.Contact
+			text = v.names.contact(v.account.Plan(), r.Contact)
 		}
 		return v.pages.Write(v.w, http.StatusOK, "said", message{f, "info", v.L.T("buy.none.title"), text})
 	}

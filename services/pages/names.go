@@ -17,9 +17,17 @@ type names struct {
 
 func (n names) tenant() string { return n.catalog.Name }
 
+// translated is a name in the reader's language, or what the catalog calls it itself.
+func (n names) translated(of func(*rules.Translation) map[string]string, id, own string) string {
+	if t := n.catalog.Translations[n.l.Code]; t != nil && of(t)[id] != "" {
+		return of(t)[id]
+	}
+	return own
+}
+
 func (n names) meter(id string) string {
 	if m := n.catalog.Meters[id]; m != nil && m.Name != "" {
-		return m.Name
+		return n.translated(func(t *rules.Translation) map[string]string { return t.Meters }, id, m.Name)
 	}
 	return id
 }
@@ -27,7 +35,7 @@ func (n names) meter(id string) string {
 // units is what the things are called that a meter counts.
 func (n names) units(id string) string {
 	if m := n.catalog.Meters[id]; m != nil && m.Units != "" {
-		return m.Units
+		return n.translated(func(t *rules.Translation) map[string]string { return t.Units }, id, m.Units)
 	}
 	return n.meter(id)
 }
@@ -42,7 +50,7 @@ func (n names) unit(unit string) string {
 
 func (n names) pool(id string) string {
 	if p := n.catalog.Pools[id]; p != nil && p.Name != "" {
-		return p.Name
+		return n.translated(func(t *rules.Translation) map[string]string { return t.Pools }, id, p.Name)
 	}
 	return id
 }
@@ -52,9 +60,14 @@ func (n names) plan(id string) string {
 		return n.l.T("plan.none")
 	}
 	if p := n.catalog.Plans[id]; p != nil && p.Name != "" {
-		return p.Name
+		return n.translated(func(t *rules.Translation) map[string]string { return t.Plans }, id, p.Name)
 	}
 	return id
+}
+
+// contact is whom to ask, in the reader's language where the catalog has it.
+func (n names) contact(plan, own string) string {
+	return n.translated(func(t *rules.Translation) map[string]string { return t.Contacts }, plan, own)
 }
 
 func (n names) pack(p *rules.Pack) string {
@@ -69,7 +82,7 @@ func (n names) word(kind string) string {
 	if word := n.catalog.Words[kind]; word != "" && n.catalog.Language == n.l.Code {
 		return word
 	}
-	return n.l.T("type." + kind)
+	return n.translated(func(t *rules.Translation) map[string]string { return t.Words }, kind, n.l.T("type."+kind))
 }
 
 func (n names) amount(a credit.Amount) string { return n.l.Amount(a, n.catalog.Scale) }

@@ -285,7 +285,7 @@ func (v *visit) emptyWarning(b *rules.Balance) []warning {
 	case v.mayBuyHere() && refused == nil:
 		w.Path, w.Link = v.base+"/buy", v.L.T("buy")
 	case refused != nil && refused.Contact != "":
-		w.Text = join(w.Text, refused.Contact)
+		w.Text = join(w.Text, v.names.contact(v.account.Plan(), refused.Contact))
 	}
 	return []warning{w}
 }

@@ -66,14 +66,11 @@ func New(cfg Config) (*Pages, error) {
 	}
 	p := &Pages{cfg: cfg, log: cfg.Logger, live: newHub(cfg.Journal, cfg.Logger)}
 	rand.Read(p.seal[:])
-	for _, name := range [...]string{"account.css", "indicator.js"} {
-		content, err := files.ReadFile("assets/" + name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		cfg.Look.AddAsset(name, content)
+	style, err := files.ReadFile("assets/account.css")
+	if err != nil {
+		return nil, fmt.Errorf("read the page's style: %w", err)
 	}
-	var err error
+	cfg.Look.AddAsset("account.css", style)
 	if p.texts, err = look.ReadTexts(files, "texts"); err != nil {
 		return nil, err
 	}

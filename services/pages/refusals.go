@@ -75,7 +75,7 @@ func (v *visit) explain(r *refusal, refused *rules.Refusal) {
 	}
 	// The tenant's own words: whom to ask, how to get a plan that may.
 	if refused.Contact != "" {
-		next = append(next, refused.Contact)
+		next = append(next, v.names.contact(v.account.Plan(), refused.Contact))
 	}
 	if refused.Field == "topup.amount" && v.catalog.TopUp != nil {
 		r.Title = v.L.T("refused.amount", v.L.Money(v.catalog.TopUp.Min), v.L.Money(v.catalog.TopUp.Max))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,16 @@ func (w *world) batch(tenant, events string) {
 
 // account is the path of an account in the API.
 func account(tenant, id string) string { return "/v1/tenants/" + tenant + "/accounts/" + id }
+
+// publish publishes a shipped catalog with more in it.
+func (w *world) publish(tenant, more string) {
+	w.t.Helper()
+	source, err := os.ReadFile("../../deploy/catalogs/" + tenant + ".yaml")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.api("PUT", "/v1/tenants/"+tenant+"/catalog", string(source)+more)
+}
 
 // open makes an account.
 func (w *world) open(tenant, id, body string) string {

@@ -63,6 +63,11 @@ type Catalog struct {
 	// that is absent keeps the word of the Language.
 	Words map[string]string
 
+	// Translations are by language, without the catalog's own.
+	Translations map[string]*Translation
+	// IndicatorOrigins are the sites whose pages may show the indicator, sorted; none: only our own.
+	IndicatorOrigins []string
+
 	// Source is the catalog as published: canonical YAML with every setting spelled out, so that a
 	// default that changes later cannot change what was published. ParseCatalog(Source) gives an
 	// equal catalog with the same Source.

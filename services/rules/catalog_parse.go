@@ -85,6 +85,7 @@ func (r *reader) catalog(s *section) *Catalog {
 		c.TopUp = r.section("topup", node).topUp(c)
 	}
 	s.conditions(c)
+	s.pages(c)
 	s.done()
 
 	c.PlanOrder = slices.Collect(maps.Values(c.Plans))

@@ -57,6 +57,7 @@ func (c *Catalog) canonical() []byte {
 	if t := c.TopUp; t != nil {
 		w.entry("topup", func() { w.topUp(t) })
 	}
+	c.writePages(w)
 	return w.Bytes()
 }
 

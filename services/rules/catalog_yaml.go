@@ -262,8 +262,8 @@ func (r *reader) advise(name string, exist []string) string {
 		return fmt.Sprintf(": did you mean %s?", best)
 	}
 	names := slices.Sorted(slices.Values(exist))
-	if len(names) > 20 {
-		return fmt.Sprintf(": there are %s, … (%d in all)", strings.Join(names[:20], ", "), len(names))
+	if len(names) > 24 {
+		return fmt.Sprintf(": there are %s, … (%d in all)", strings.Join(names[:24], ", "), len(names))
 	}
 	return ": there are " + strings.Join(names, ", ")
 }

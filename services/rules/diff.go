@@ -122,6 +122,7 @@ func describe(c *Catalog) description {
 		withoutPlan: {"": {}},
 		"meter":     {}, "pool": {}, "plan": {}, "pack": {}, "top-up": {},
 	}
+	c.describePages(d[""][""])
 	describePermissions(d[withoutPlan][""], c.NoPlan)
 	for id, m := range c.Meters {
 		d["meter"][id] = describeMeter(m, c.Scale)
