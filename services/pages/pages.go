@@ -158,6 +158,7 @@ func (p *Pages) fault(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p.log.Warn("a page could not be shown", "path", r.URL.Path, "reason", err)
 	w.Header().Set("Retry-After", "1")
+	w.Header().Set("HX-Reswap", "none") // a part of a page stays as it is
 	f := p.plainFrame(r, "Creditstream", "", "fault.title")
 	p.say(w, r, http.StatusServiceUnavailable, message{f, "alert", f.L.T("fault.title"), f.L.T("fault.text")})
 }
