@@ -186,6 +186,7 @@ func wrongCode(t *testing.T, b *browser.Browser) {
 	// What the page asks for by itself finds it locked, and the page says so.
 	tab.Run(`htmx.trigger("#card", "refresh")`)
 	tab.See("#code")
+	tab.Faults() // the live connection of the page that was left may have said that it ended
 }
 
 // A page whose connection was cut says so, comes back by itself and shows what happened meanwhile.
