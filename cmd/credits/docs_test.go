@@ -20,7 +20,7 @@ var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	pages := make(map[string]string)
-	for _, name := range []string{"../../README.md", "../../docs/OPERATIONS.md", "../../docs/GLOSSARY.md", "../../docs/INTEGRATING.md", "../../docs/REPLAYING.md", "../../docs/CATALOGS.md"} {
+	for _, name := range []string{"../../README.md", "../../docs/OPERATIONS.md", "../../docs/GLOSSARY.md", "../../docs/INTEGRATING.md", "../../docs/REPLAYING.md", "../../docs/CATALOGS.md", "../../docs/INVARIANTS.md", "../../docs/PERSONAL.md", "../../docs/PERFORMANCE.md"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
