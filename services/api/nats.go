@@ -175,7 +175,7 @@ const (
 func (d *NATSDoor) refuse(m *nats.Msg, operation string, err error, scale int) {
 	p := ProblemOf(err, scale)
 	d.counted[operation].observe(p.Status, 0)
-	if p.Code == string(codeUnavailable) {
+	if p.Code == string(codeUnavailable) && d.ctx.Err() == nil { // a server that stops says it once, not for each request
 		d.log.Warn("unavailable", "operation", d.counted[operation].operation, "reason", err)
 	}
 	if m.Reply == "" {
