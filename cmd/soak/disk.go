@@ -54,10 +54,10 @@ func disorders() []disorder {
 	return []disorder{
 		{"nearly full", soakReserve, func(d *faultfs.Disk) { d.SetFree(soakReserve - 1) }},
 		{"syncs of one stream fail", soakReserve, failing(faultfs.OpSync, "JOURNAL_")},
+		{"writes fail", soakReserve, failing(faultfs.OpWrite, "nats/")},
 		{"full", noReserve, func(d *faultfs.Disk) { d.SetFree(0) }},
 		{"full, with a reserve", soakReserve, func(d *faultfs.Disk) { d.SetFree(0) }},
 		{"syncs fail", soakReserve, failing(faultfs.OpSync, "nats/")},
-		{"writes fail", soakReserve, failing(faultfs.OpWrite, "nats/")},
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 func (s *Server) SyncNames(stream string) func() error {
 	account := filepath.Join(s.storeDir, "jetstream", InternalAccount)
 	streams := filepath.Join(account, "streams")
-	n := names{dir: filepath.Join(streams, stream, "msgs"), parents: []string{filepath.Join(streams, stream), streams, account}}
+	n := names{dir: filepath.Join(streams, stream, "msgs"), parents: []string{filepath.Join(streams, stream), streams, account, filepath.Dir(account), s.storeDir}}
 	return n.sync
 }
 

@@ -49,6 +49,9 @@ type Config struct {
 	// under their names after a power cut; nil when that is another machine's business. While it fails, appends
 	// stall.
 	SyncNames func() error
+	// Fault says why the server's disk refuses writes at the moment, or nil. What looks like a damaged journal
+	// then may be what the failed write left in the server's memory: appends stall until the fault is over.
+	Fault func() error
 	// AckTimeout is how long an append waits before it is sent again; 0 means 2 s.
 	AckTimeout time.Duration
 	// MaxPending is how many appends may wait for their outcome; 0 means 8.

@@ -268,6 +268,10 @@ func (w *writer) suspect(damage error) {
 		return
 	}
 	w.stall(damage.Error())
+	if w.j.cfg.Fault != nil && w.j.cfg.Fault() != nil {
+		w.suspicions = 0
+		return
+	}
 	if w.suspicions++; w.suspicions >= damageConfirmed {
 		w.end(fmt.Errorf("journal %s: %w", w.j.cfg.Name, damage))
 	}

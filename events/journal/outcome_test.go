@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -262,5 +263,44 @@ func TestFollowGoesOnAfterARestart(t *testing.T) {
 	cancel()
 	if err := await(t, ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// While the server's disk refuses writes, what looks like damage may be what a failed write left in its memory: it
+// counts only once the fault is over.
+func TestDamageCountsOnlyWithoutAFault(t *testing.T) {
+	dir, older := t.TempDir(), t.TempDir()
+	s := startPlain(t, dir, 0)
+	port := portOf(s)
+	cfg := impatient
+	var fault atomic.Bool
+	var asked atomic.Int32
+	cfg.Fault = func() error {
+		asked.Add(1)
+		if fault.Load() {
+			return errors.New("a write failed")
+		}
+		return nil
+	}
+	j := open(t, dial(t, s.ClientURL()), cfg)
+	fill(t, j, 2)
+	stopPlain(s)
+	if err := os.CopyFS(older, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s = startPlain(t, dir, port)
+	fill(t, j, 2)
+	stopPlain(s)
+
+	fault.Store(true)
+	startPlain(t, older, port)
+	outcome := appendTo(t, j, "[5]")
+	eventually(t, "the damage was seen more often than it takes to believe it", func() bool { return asked.Load() > 6 })
+	if state := j.State(); state.Err != nil || state.Pending != 1 {
+		t.Fatalf("during the fault: %+v", state)
+	}
+	fault.Store(false)
+	if o := await(t, outcome); !errors.Is(o.err, journal.ErrDamaged) {
+		t.Errorf("after the fault: %+v", o)
 	}
 }

@@ -48,9 +48,5 @@ func claimFormat(data string) error {
 	if text, err = json.Marshal(is); err != nil {
 		return err
 	}
-	next := path + ".next"
-	if err := os.WriteFile(next, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
+	return writeDurably(path, append(text, '\n'))
 }

@@ -104,7 +104,7 @@ func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (
 		Anchor: anchorPath(n.cfg.Data, name),
 	}
 	if n.bus != nil {
-		cfg.SyncNames = n.bus.SyncNames(name.Stream())
+		cfg.SyncNames, cfg.Fault = n.bus.SyncNames(name.Stream()), n.bus.Fault
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
 	if !errors.Is(err, journal.ErrNotFound) || errors.Is(err, journal.ErrDamaged) {
