@@ -55,7 +55,7 @@ func TestSealedTexts(t *testing.T) {
 	_, nc := start(t, t.TempDir())
 	s := open(t, nc)
 	a, b := ensure(t, s, "a"), ensure(t, s, "b")
-	for _, text := range []string{"x", strings.Repeat("long ", 200), "sealed:1:0011223344556677:AAAA", "é\x00\"\\"} {
+	for _, text := range []string{"a dog, ", strings.Repeat("long ", 200), "sealed:1:0011223344556677:AAAA", "é\x00\"\\"} {
 		sealed := a.Seal(text)
 		if !credit.IsSealed(sealed) || strings.Contains(sealed, text) || sealed != a.Seal(text) || sealed == b.Seal(text) {
 			t.Errorf("%q is sealed as %q", text, sealed)
