@@ -61,7 +61,11 @@ const maxListed = 100
 
 // State asks the server how it does. It goes over all streams: for a page, not for each request.
 func (s *Server) State() (State, error) {
-	vars, err := s.nats.Varz(nil)
+	running := s.running.Load()
+	if running == nil {
+		return State{Embedded: true, Fault: errAway.Error()}, nil
+	}
+	vars, err := running.Varz(nil)
 	if err != nil {
 		return State{}, fmt.Errorf("ask the bus how it does: %w", err)
 	}
@@ -72,14 +76,14 @@ func (s *Server) State() (State, error) {
 	if err := s.Healthy(); err != nil {
 		state.Fault = err.Error()
 	}
-	connections, err := s.nats.Connz(&server.ConnzOptions{Username: true, Limit: maxListed})
+	connections, err := running.Connz(&server.ConnzOptions{Username: true, Limit: maxListed})
 	if err != nil {
 		return State{}, fmt.Errorf("ask the bus for its connections: %w", err)
 	}
 	for _, c := range connections.Conns {
 		state.Connections = append(state.Connections, connectionOf(c))
 	}
-	detail, err := s.nats.JszAccount(&server.JSzOptions{Account: InternalAccount, Streams: true})
+	detail, err := running.JszAccount(&server.JSzOptions{Account: InternalAccount, Streams: true})
 	if err != nil {
 		return State{}, fmt.Errorf("ask the bus for its streams: %w", err)
 	}
@@ -115,7 +119,7 @@ func StateOf(ctx context.Context, nc *nats.Conn) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("ask the NATS server how it does: %w", err)
 	}
-	state.Requests, state.Errors = uint64(account.API.Total), uint64(account.API.Errors)
+	state.Requests, state.Errors = account.API.Total, account.API.Errors
 	streams := js.ListStreams(ctx)
 	for info := range streams.Info() {
 		state.add(StreamState{

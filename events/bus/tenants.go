@@ -55,6 +55,8 @@ func (s *Server) AddTenant(tenant string) error {
 	if !tenantName.MatchString(tenant) {
 		return fmt.Errorf("add tenant %q: a tenant is 1 to 32 of a-z, 0-9 and -", tenant)
 	}
+	s.restarting.Lock() // the server that gets the account must not be on its way out
+	defer s.restarting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tenants[tenant] != nil {

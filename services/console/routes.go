@@ -161,7 +161,8 @@ func (v *visit) may(rt *route) bool { return v.who.Can(rt.scope) && (!rt.person 
 
 // fail shows what went wrong.
 func (v *visit) fail(err error) {
-	status, title, detail := http.StatusInternalServerError, "This did not work", "The server has logged why. Nothing was changed that it did not say."
+	var status int
+	var title, detail string
 	var refused *refusal
 	switch {
 	case errors.Is(err, errSignIn):
@@ -187,5 +188,7 @@ func (v *visit) fail(err error) {
 			status, title, detail = problem.Status, problem.Title, "The server could not answer this now. "+problem.Detail
 		}
 	}
-	v.write(status, "fault", title, map[string]any{"Status": status, "Heading": title, "Detail": detail})
+	if err := v.write(status, "fault", title, map[string]any{"Status": status, "Heading": title, "Detail": detail}); err != nil {
+		v.log.Warn("a page of the console was not written", "path", v.r.URL.Path, "error", err)
+	}
 }

@@ -79,7 +79,7 @@ func (v *visit) tail() error {
 	go func() {
 		defer func() {
 			// The API breaks off what it cannot end; whoever reads sees the end of the pipe.
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			if p := recover(); p != nil && p != any(http.ErrAbortHandler) {
 				v.log.Error("a tail of the journal broke", "panic", p)
 			}
 			finished <- out.refused()
