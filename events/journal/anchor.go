@@ -57,7 +57,7 @@ func (a *anchor) write(head Head) error {
 	}
 	content, err := json.Marshal(anchorFile{Format, a.name.Tenant, a.name.Shard, head.Journal, head.Sequence, head.Hash})
 	if err == nil {
-		err = replaceFile(a.path, append(content, '\n'))
+		err = ReplaceFile(a.path, append(content, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write the anchor of journal %s: %w", a.name, err)
@@ -72,7 +72,9 @@ func WriteAnchor(path string, name Name, head Head) error {
 	return (&anchor{path: path, name: name}).write(head)
 }
 
-func replaceFile(path string, content []byte) error {
+// ReplaceFile replaces a small file so that a power cut leaves the old one or the new one, whole. A rename alone
+// does not: on many file systems the name gets to the disk before the content.
+func ReplaceFile(path string, content []byte) error {
 	next := path + ".next"
 	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

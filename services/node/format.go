@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"creditstream/events/journal"
 	"creditstream/services/backup"
 )
 
@@ -48,5 +49,5 @@ func claimFormat(data string) error {
 	if text, err = json.Marshal(is); err != nil {
 		return err
 	}
-	return writeDurably(path, append(text, '\n'))
+	return journal.ReplaceFile(path, append(text, '\n'))
 }

@@ -156,7 +156,7 @@ func (r *restoring) run(ctx context.Context, archive *backup.Archive) (err error
 	defer func() { err = errors.Join(err, unlock()) }()
 	// A server must not start on half of a directory, whatever ends this process.
 	marker := filepath.Join(r.cfg.Data, restoringName)
-	if err := writeDurably(marker, []byte(r.cfg.From+"\n")); err != nil {
+	if err := journal.ReplaceFile(marker, []byte(r.cfg.From+"\n")); err != nil {
 		return err
 	}
 	for _, dir := range []string{"nats", "views", "anchors", "catalogs"} {
@@ -187,7 +187,7 @@ func (r *restoring) pepper() error {
 	if err != nil {
 		return fmt.Errorf("copy the pepper: %w", err)
 	}
-	return writeDurably(filepath.Join(r.cfg.Data, "pepper"), text)
+	return journal.ReplaceFile(filepath.Join(r.cfg.Data, "pepper"), text)
 }
 
 // load puts the files into place, and the streams into a server of its own, which writes to the disk at its
