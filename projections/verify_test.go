@@ -13,6 +13,7 @@ import (
 	"creditstream/events/journal"
 	"creditstream/projections"
 	"creditstream/projections/internal/trial"
+	"creditstream/projections/statement"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -64,6 +65,35 @@ func TestVerifyFindsEveryChangedRecord(t *testing.T) {
 		if view.Count != 2 || view.Records != "different" {
 			t.Errorf("%+v", view)
 		}
+	}
+}
+
+// Snapshots of an account's past are records like any other: one that is not what the facts add up to is found
+// by a verification, by a patrol, and by a rebuild, which writes the same ones again.
+func TestAChangedSnapshotIsFound(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.Plain(1, 1))
+	w.write(23, 200)
+	s := newStand(t, vfs.NewMem())
+	s.add(t, w, nil)
+	s.await(t, w)
+	s.check(t, w)
+	view := s.view(t, statement.Fold{}, acme)
+	one, second := anyKey(t, view, 'k', 0), anyKey(t, view, 'k', 1)
+	was := records(t, view)
+	change(t, view, second, []byte{1})
+	change(t, view, one, nil)
+	if r := verify(t, s, w); r.OK || r.Different != 2 {
+		t.Errorf("verified: %+v", r)
+	}
+	rebuilt, err := s.runner.Rebuild(t.Context(), "statement", acme, projections.RebuildOptions{Accept: true})
+	if err != nil || rebuilt.Different != 2 || !strings.Contains(rebuilt.Differences[1].Record, "after fact 4096") {
+		t.Errorf("rebuilt: %+v, %v", rebuilt, err)
+	}
+	same(t, "rebuilt", records(t, s.view(t, statement.Fold{}, acme)), was)
+	change(t, s.view(t, statement.Fold{}, acme), second[:len(second)-1]+"\x07", []byte{1})
+	_, found, _ := watch(t, s)
+	if f := first(t, found); f.View != "statement" {
+		t.Errorf("patrol: %+v", f)
 	}
 }
 

@@ -33,7 +33,7 @@ func BenchmarkRefold(b *testing.B) {
 	view := open(b)
 	write(b, view, source.Journal(500, 200), 50)
 	for b.Loop() {
-		if _, _, err := view.Refold("account-000000", source.Now(), statement.Known{}); err != nil {
+		if _, err := view.Refold("account-000000", source.Now(), statement.Known{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,7 +5,9 @@
 // time, or as it was known at one. Neither reads a journal.
 //
 // Start reading at record.go, which says how the facts are laid out; fold.go writes them, lines.go says which
-// lines a fact is, history.go pages through them, refold.go folds them.
+// lines a fact is, history.go pages through them. state.go is what the fold knows of an account and how late
+// facts are found again, snapshot.go the account itself every so many facts; refold.go says where looking back
+// begins, past.go does it, trail.go shows the last facts one by one.
 //
 // It imports events/credit and projections.
 package statement

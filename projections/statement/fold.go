@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -8,14 +9,16 @@ import (
 	"creditstream/projections"
 )
 
-// Version of the records; views of another one are rebuilt.
-const Version = 1
+// Version of the records; views of another one are rebuilt. It follows the format of snapshots.
+const Version = 256 + credit.SnapshotFormat
 
-// cacheAccounts bounds the accounts that a Work keeps between batches, about 200 bytes each.
+// cacheAccounts bounds the accounts that a Work keeps between batches, about 300 bytes each.
 const cacheAccounts = 65_536
 
 // Fold is the kind of view.
-type Fold struct{}
+type Fold struct {
+	every uint64 // instead of snapshotEvery, for tests
+}
 
 // Name is "statement".
 func (Fold) Name() string { return "statement" }
@@ -24,14 +27,18 @@ func (Fold) Name() string { return "statement" }
 func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
-func (Fold) Begin(v *projections.View) projections.Work {
-	return &work{view: v, accounts: make(map[string]*state)}
+func (f Fold) Begin(v *projections.View) projections.Work {
+	return &work{view: &View{View: v}, every: cmp.Or(f.every, snapshotEvery), accounts: make(map[string]*state)}
 }
 
 type work struct {
-	view     *projections.View
+	every    uint64
+	view     *View
 	accounts map[string]*state
 	touched  []*state
+	recent   []happening
+	folded   []*state // whose account is kept
+	size     int      // what those count for
 	record   Record
 	classes  []class
 	key      []byte
@@ -63,10 +70,13 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 		w.record = Record{
 			At: at, Index: uint32(i), Time: f.At, Recorded: e.Recorded, Remaining: s.remaining,
 			Kind: f.Event.Kind(), Key: e.Key, Actor: e.Actor, Source: e.Source, Data: f.Raw,
-			types: types, meter: meter, classes: classText(w.classes),
+			early: s.happened(f.At, w.record.early[:0]), types: types, meter: meter, classes: classText(w.classes),
 		}
 		w.value = w.record.append(w.value[:0])
 		if err := b.Put(appendFact(b.Key(), e.Account, s.facts), w.value); err != nil {
+			return err
+		}
+		if err := w.snapshot(b, s, f, len(w.value)); err != nil {
 			return err
 		}
 	}
@@ -74,7 +84,7 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 }
 
 // Full bounds a batch to accounts that fit into the cache.
-func (w *work) Full() bool { return len(w.touched) >= cacheAccounts }
+func (w *work) Full() bool { return len(w.touched) >= cacheAccounts || w.size > maxFolded }
 
 // classText is empty when all draws concern lots that live, as nearly all do.
 func classText(classes []class) string {
@@ -95,9 +105,16 @@ func (w *work) load(account string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{account: account}
+	s := &state{account: account, written: true}
 	if ok {
-		if err := s.decode(value); err != nil {
+		ended, err := s.decode(value)
+		if err == nil && ended > 0 {
+			err = w.loadEnded(s)
+		}
+		if err == nil && uint64(len(s.ended)) != ended {
+			err = errRecord
+		}
+		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", account, err)
 		}
 	}
@@ -105,22 +122,56 @@ func (w *work) load(account string) (*state, error) {
 	return s, nil
 }
 
+func (w *work) loadEnded(s *state) error {
+	w.key = appendEnded(w.key[:0], s.account)
+	value, ok, err := w.view.Get(nil, w.key)
+	if err != nil || !ok {
+		return err
+	}
+	return s.decodeEnded(value)
+}
+
 // Flush writes where the accounts stand.
 func (w *work) Flush(b *projections.Batch) error {
 	for _, s := range w.touched {
-		s.touched = false
+		s.touched, s.stored = false, s.facts
 		w.value = s.append(w.value[:0])
 		if err := b.Put(appendState(b.Key(), s.account), w.value); err != nil {
+			return err
+		}
+		if err := w.flushEnded(b, s); err != nil {
 			return err
 		}
 	}
 	clear(w.touched)
 	w.touched = w.touched[:0]
-	for account := range w.accounts {
+	clear(w.recent)
+	w.recent = w.recent[:0]
+	w.unfold()
+	for account, s := range w.accounts {
 		if len(w.accounts) <= cacheAccounts {
 			break
 		}
-		delete(w.accounts, account)
+		if s.folded == nil {
+			delete(w.accounts, account)
+		}
+	}
+	return nil
+}
+
+func (w *work) flushEnded(b *projections.Batch, s *state) error {
+	if s.written {
+		return nil
+	}
+	s.written = true
+	if len(s.ended) > 0 {
+		s.recorded = true
+		w.value = s.appendEnded(w.value[:0])
+		return b.Put(appendEnded(b.Key(), s.account), w.value)
+	}
+	if s.recorded {
+		s.recorded = false
+		return b.Drop(appendEnded(b.Key(), s.account))
 	}
 	return nil
 }
@@ -162,16 +213,16 @@ func (w *work) fold(s *state, event credit.Event, at time.Time) (types uint32, m
 	case *credit.CreditPurchased:
 		change, types = inCredits(e.Unit, e.Amount), bit(Purchase)
 	case *credit.CreditExpired:
-		s.end(e.Lot, at, s.cycle)
+		s.end(e.Lot, at)
 		change, types = -inCredits(e.Unit, e.Amount), bit(Expiry)
 	case *credit.CreditRolledOver:
-		s.end(e.From, at, s.cycle)
+		s.end(e.From, at)
 		change, types = inCredits(e.Into.Unit, e.Into.Amount-e.Amount), bit(Renewal)
 	case *credit.GrantRevoked:
-		s.end(e.Lot, at, s.cycle)
+		s.end(e.Lot, at)
 		change, types = -inCredits(e.Unit, e.Amount), bit(Revocation)
 	case *credit.PurchaseRefunded:
-		s.end(e.Lot, at, s.cycle)
+		s.end(e.Lot, at)
 		change, types = -inCredits(e.Unit, e.Amount), bit(Refund)
 	case *credit.CycleRenewed:
 		change, types = s.renew(e, at)
@@ -254,28 +305,6 @@ func (w *work) reversed(s *state, e *credit.UsageReversed, at time.Time) (types 
 	return types
 }
 
-func (s *state) class(d *credit.Draw) class {
-	for i := range s.ended {
-		if s.ended[i].lot == d.Lot {
-			if s.ended[i].cycle == s.cycle {
-				return onEnded
-			}
-			return onClosed
-		}
-	}
-	return onLive
-}
-
-// end notes that a lot ended, once.
-func (s *state) end(lot string, at time.Time, cycle uint32) {
-	for i := range s.ended {
-		if s.ended[i].lot == lot {
-			return
-		}
-	}
-	s.ended = append(s.ended, endedLot{lot, at.UnixNano(), cycle})
-}
-
 // endDraws notes lots that ended without a fact of their own: all of them was held, or spent, in time.
 func (s *state) endDraws(draws []credit.Draw, at time.Time) {
 	for i := range draws {
@@ -283,16 +312,16 @@ func (s *state) endDraws(draws []credit.Draw, at time.Time) {
 	}
 }
 
-func (s *state) endDraw(d credit.Draw, at time.Time) { s.end(d.Lot, at, s.cycle) }
+func (s *state) endDraw(d credit.Draw, at time.Time) { s.end(d.Lot, at) }
 
 func (s *state) renew(e *credit.CycleRenewed, at time.Time) (change credit.Amount, types uint32) {
 	for _, r := range e.Rolled {
 		change += inCredits(r.Into.Unit, r.Into.Amount-r.Amount)
-		s.end(r.From, at, s.cycle)
+		s.end(r.From, at)
 	}
 	for _, ended := range e.Expired {
 		change -= inCredits(ended.Unit, ended.Amount)
-		s.end(ended.Lot, at, s.cycle)
+		s.end(ended.Lot, at)
 	}
 	for _, g := range e.Granted {
 		change += inCredits(g.Unit, g.Amount)
@@ -307,7 +336,7 @@ func (s *state) renew(e *credit.CycleRenewed, at time.Time) (change credit.Amoun
 func (s *state) changePlan(e *credit.PlanChanged, at time.Time) (change credit.Amount, types uint32) {
 	for _, ended := range e.Expired {
 		change -= inCredits(ended.Unit, ended.Amount)
-		s.end(ended.Lot, at, s.cycle)
+		s.end(ended.Lot, at)
 	}
 	if e.Cycle.Number != s.cycle {
 		s.startCycle(e.Cycle.Number, e.Forget)
@@ -318,22 +347,6 @@ func (s *state) changePlan(e *credit.PlanChanged, at time.Time) (change credit.A
 		types |= bit(Granted)
 	}
 	return change, types
-}
-
-// startCycle forgets lots that no late use can reach any more.
-func (s *state) startCycle(number uint32, forget time.Time) {
-	s.cycle = number
-	if forget.IsZero() {
-		return
-	}
-	kept := s.ended[:0]
-	for _, e := range s.ended {
-		if e.at > forget.UnixNano() {
-			kept = append(kept, e)
-		}
-	}
-	clear(s.ended[len(kept):])
-	s.ended = kept
 }
 
 // credits sums draws on pools counted in credits.
@@ -350,32 +363,4 @@ func inCredits(unit string, amount credit.Amount) credit.Amount {
 		return 0
 	}
 	return amount
-}
-
-// Describe writes one record for people.
-func (Fold) Describe(key, value []byte) (name, content string) {
-	if len(key) == 0 {
-		return "checkpoint", fmt.Sprintf("%x", value)
-	}
-	switch key[0] {
-	case tagState:
-		var s state
-		if err := s.decode(value); err == nil {
-			return fmt.Sprintf("statement of account %s", key[1:]), fmt.Sprintf("%d facts, cycle %d, remaining %d, ended lots %v", s.facts, s.cycle, s.remaining, s.ended)
-		}
-	case tagFact:
-		account, n, ok := cutFact(key)
-		var r Record
-		if ok && r.decode(n, value) == nil {
-			return fmt.Sprintf("fact %d of account %s", n, account), fmt.Sprintf("commit %d, entry %d, fact %d, %s at %s, recorded %s, key %q by %q, remaining %d: %s",
-				r.At.Sequence, r.At.Offset, r.Index, r.Kind, r.Time.Format(time.RFC3339Nano), r.Recorded.Format(time.RFC3339Nano), r.Key, r.Actor, r.Remaining, r.Data)
-		}
-	}
-	return fmt.Sprintf("key %q", key), fmt.Sprintf("%x", value)
-}
-
-// Own is where the facts of an account are, and where it stands.
-func (Fold) Own(account string) [][2][]byte {
-	facts, state := projections.AppendText([]byte{tagFact}, account), appendState(nil, account)
-	return [][2][]byte{{facts, append(facts[:len(facts):len(facts)], 0xff)}, {state, append(state[:len(state):len(state)], 0)}}
 }

@@ -204,7 +204,7 @@ func (v *View) Facts(account string, from uint64) iter.Seq2[*Record, error] {
 		defer func() { _ = it.Close() }()
 		var r Record
 		for it.First(); it.Valid(); it.Next() {
-			_, n, ok := cutFact(it.Key())
+			_, n, ok := cutNumbered(it.Key())
 			value, err := it.ValueAndErr()
 			if err == nil && !ok {
 				err = errRecord
@@ -222,7 +222,7 @@ func (v *View) Facts(account string, from uint64) iter.Seq2[*Record, error] {
 	}
 }
 
-func cutFact(key []byte) (account string, n uint64, ok bool) {
+func cutNumbered(key []byte) (account string, n uint64, ok bool) {
 	if len(key) == 0 {
 		return "", 0, false
 	}

@@ -13,18 +13,30 @@ import (
 
 // The records, after the view's prefix (texts end with 0x00, see projections.AppendText):
 //
+//	e | account                 the lots that ended and that a late use or a reversal may still concern
 //	f | account | n (uint64)    the n-th fact of an account, from 1, in the order of the journal
-//	s | account                 where the account stands: how many facts, what remains, which lots ended
+//	k | account | n (uint64)    the account itself after its n-th fact, see snapshot.go
+//	s | account                 where the account stands: how many facts, what remains
 const (
-	tagFact  = 'f'
-	tagState = 's'
+	tagEnded    = 'e'
+	tagFact     = 'f'
+	tagSnapshot = 'k'
+	tagState    = 's'
 )
 
-// recordFormat is the first byte of every value.
-const recordFormat = 1
+// recordFormat is the first byte of every value, but of those of snapshots.
+const recordFormat = 2
 
 func appendFact(dst []byte, account string, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(projections.AppendText(append(dst, tagFact), account), n)
+}
+
+func appendSnapshot(dst []byte, account string, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(projections.AppendText(append(dst, tagSnapshot), account), n)
+}
+
+func appendEnded(dst []byte, account string) []byte {
+	return append(append(dst, tagEnded), account...)
 }
 
 func appendState(dst []byte, account string) []byte {
@@ -50,6 +62,9 @@ type Record struct {
 	// Data is the event as it stands in the journal. It is valid until the next record is read.
 	Data json.RawMessage
 
+	// early says when the earliest fact happened of the stretches that end with this one, the shortest first:
+	// see stretch.
+	early   []int64
 	types   uint32 // bits of the types of its lines
 	meter   string // of its lines, where they have one
 	classes string // of the draws that need it, see class
@@ -74,6 +89,9 @@ func (r *Record) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, r.Recorded.UnixNano())
 	dst = binary.AppendVarint(dst, int64(r.Remaining))
 	dst = binary.AppendUvarint(dst, uint64(r.types))
+	for _, e := range r.early {
+		dst = binary.AppendVarint(dst, e)
+	}
 	for _, s := range [...]string{r.Kind, r.Key, r.Actor, r.Source, r.meter, r.classes} {
 		dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 	}
@@ -84,25 +102,60 @@ var errRecord = fmt.Errorf("record of a statement: %w", projections.ErrDamaged)
 
 // decode reads a record; strings are copied, Data is not.
 func (r *Record) decode(n uint64, value []byte) error {
-	if len(value) == 0 || value[0] != recordFormat {
-		return errRecord
+	d, err := r.decodeNumbers(n, value)
+	if err != nil {
+		return err
 	}
-	d := decoder{b: value[1:]}
-	r.N = n
-	r.At = projections.Position{Sequence: d.uint(), Offset: uint32(d.uint())}
-	r.Index = uint32(d.uint())
-	r.Time = time.Unix(0, d.int()).UTC()
-	r.Recorded = time.Unix(0, d.int()).UTC()
-	r.Remaining = credit.Amount(d.int())
-	r.types = uint32(d.uint())
 	for _, s := range [...]*string{&r.Kind, &r.Key, &r.Actor, &r.Source, &r.meter, &r.classes} {
-		*s = string(d.bytes())
+		*s = string(d.Bytes())
 	}
-	r.Data = d.b
-	if d.bad {
+	r.Data = d.Rest
+	if d.Bad {
 		return errRecord
 	}
 	return nil
+}
+
+// decodeFact is decode of what a fold needs.
+func (r *Record) decodeFact(n uint64, value []byte) error {
+	d, err := r.decodeNumbers(n, value)
+	if err != nil {
+		return err
+	}
+	if kind := d.Bytes(); string(kind) != r.Kind { // most are of the kind before them
+		r.Kind = string(kind)
+	}
+	for range 5 {
+		d.Bytes()
+	}
+	r.Data = d.Rest
+	if d.Bad {
+		return errRecord
+	}
+	return nil
+}
+
+// decodeNumbers reads what comes before the texts, which are left in the fields that it returns.
+func (r *Record) decodeNumbers(n uint64, value []byte) (projections.Fields, error) {
+	if len(value) == 0 || value[0] != recordFormat {
+		return projections.Fields{}, errRecord
+	}
+	d := projections.Fields{Rest: value[1:]}
+	r.N = n
+	r.At = projections.Position{Sequence: d.Uint(), Offset: uint32(d.Uint())}
+	r.Index = uint32(d.Uint())
+	r.Time = time.Unix(0, d.Int()).UTC()
+	r.Recorded = time.Unix(0, d.Int()).UTC()
+	r.Remaining = credit.Amount(d.Int())
+	r.types = uint32(d.Uint())
+	r.early = r.early[:0]
+	for range stretches(n) {
+		r.early = append(r.early, d.Int())
+	}
+	if d.Bad {
+		return d, errRecord
+	}
+	return d, nil
 }
 
 // Event decodes the fact.
@@ -112,88 +165,6 @@ func (r *Record) Event(decoder *credit.Decoder) (credit.Event, error) {
 		return nil, fmt.Errorf("fact %d: %w: %w", r.N, errRecord, err)
 	}
 	return e, nil
-}
-
-// state is where an account's statement stands.
-type state struct {
-	account   string
-	facts     uint64
-	cycle     uint32
-	remaining credit.Amount
-	// ended are the lots that a late use or a reversal may still concern, oldest first.
-	ended   []endedLot
-	touched bool
-}
-
-type endedLot struct {
-	lot   string
-	at    int64 // unix nanoseconds
-	cycle uint32
-}
-
-func (s *state) append(dst []byte) []byte {
-	dst = append(dst, recordFormat)
-	dst = binary.AppendUvarint(dst, s.facts)
-	dst = binary.AppendUvarint(dst, uint64(s.cycle))
-	dst = binary.AppendVarint(dst, int64(s.remaining))
-	for _, e := range s.ended {
-		dst = append(binary.AppendUvarint(dst, uint64(len(e.lot))), e.lot...)
-		dst = binary.AppendVarint(dst, e.at)
-		dst = binary.AppendUvarint(dst, uint64(e.cycle))
-	}
-	return dst
-}
-
-func (s *state) decode(value []byte) error {
-	if len(value) == 0 || value[0] != recordFormat {
-		return errRecord
-	}
-	d := decoder{b: value[1:]}
-	s.facts, s.cycle, s.remaining = d.uint(), uint32(d.uint()), credit.Amount(d.int())
-	for len(d.b) > 0 {
-		s.ended = append(s.ended, endedLot{string(d.bytes()), d.int(), uint32(d.uint())})
-	}
-	if d.bad {
-		return errRecord
-	}
-	return nil
-}
-
-// decoder reads varints; after the first mistake it reads zeroes.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uint() uint64 {
-	u, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return u
-}
-
-func (d *decoder) int() int64 {
-	i, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return i
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.uint()
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
 }
 
 var errNoData = errors.New("a fact has no data: its commit was not sealed")

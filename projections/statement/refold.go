@@ -28,48 +28,44 @@ func (k Known) includes(r *Record) bool {
 	return k.Recorded.IsZero() || !r.Recorded.After(k.Recorded)
 }
 
+// Past is an account as it was.
+type Past struct {
+	// Account belongs to the caller. What was reversed of single uses it does not know.
+	Account *credit.Account
+	// LeftOut counts late facts that could not be part of it: a late use can rest on credits that came back
+	// only after the instant (a reversal made room for it).
+	LeftOut int
+	// Read is how many records it took.
+	Read int
+}
+
 // Refold gives an account as it was at an instant, as far as was known: the fold of its facts that had
 // happened by then, in the order they were recorded. Zero for at means the latest. What fell due by then and
 // was booked later is in it if the booking was known; settle the account for the rest.
 //
-// A late use can rest on credits that came back only after at (a reversal made room for it). Such a fact
-// cannot be part of an earlier balance; it is left out and counted in leftOut.
-func (v *View) Refold(account string, at time.Time, known Known) (a *credit.Account, leftOut int, err error) {
+// It starts at a snapshot, the last one all of whose facts were known and recorded by then: so they happened by
+// then, and no fact that the instant leaves out is in it. Of the facts behind it, those recorded by then follow,
+// less than two intervals of snapshots for an account that does not hold more than it does; and those that were
+// recorded later and acted by then, which are looked up. So it costs the same however long the history is, before
+// the instant and after it.
+func (v *View) Refold(account string, at time.Time, known Known) (Past, error) {
 	if err := v.Err(); err != nil {
-		return nil, 0, err
+		return Past{}, err
 	}
-	return v.refold(account, at, known, 0)
-}
-
-// refold folds the facts before a number; 0: all.
-func (v *View) refold(account string, at time.Time, known Known, before uint64) (a *credit.Account, leftOut int, err error) {
-	a = credit.NewAccount(account)
-	var decoder credit.Decoder
-	for r, err := range v.Facts(account, 1) {
-		if err != nil {
-			return nil, 0, err
-		}
-		if !known.includes(r) || before > 0 && r.N >= before {
-			break
-		}
-		if !at.IsZero() && r.Time.After(at) {
-			continue
-		}
-		event, err := r.Event(&decoder)
-		if err != nil {
-			return nil, 0, fmt.Errorf("account %s: %w", account, err)
-		}
-		late := !at.IsZero() && r.Recorded.After(at)
-		next, ok := evolve(a, event, r.Time, late)
-		if !ok && !late {
-			return nil, 0, fmt.Errorf("account %s: fact %d makes no sense: %w", account, r.N, projections.ErrDamaged)
-		}
-		if !ok {
-			leftOut++
-		}
-		a = next
+	p, err := v.look(account)
+	defer p.close()
+	if err != nil {
+		return Past{}, err
 	}
-	return a, leftOut, nil
+	c, err := p.choose(at, known, 0)
+	if err != nil {
+		return Past{}, fmt.Errorf("facts of account %s of %s: %w", account, v.Name(), err)
+	}
+	a, leftOut, err := p.fold(c, at)
+	if err != nil {
+		return Past{}, fmt.Errorf("account %s of %s: %w", account, v.Name(), err)
+	}
+	return Past{Account: a, LeftOut: leftOut, Read: p.read}, nil
 }
 
 // evolve folds a fact; careful keeps the account as it was when the fact does not fit.

@@ -220,11 +220,11 @@ func TestRefold(t *testing.T) {
 	write(t, view, commits, 10)
 	for _, m := range moments {
 		for account, want := range m.want {
-			a, leftOut, err := view.Refold(account, time.Time{}, m.known)
-			if err != nil || leftOut != 0 {
-				t.Fatal(leftOut, err)
+			past, err := view.Refold(account, time.Time{}, m.known)
+			if err != nil || past.LeftOut != 0 {
+				t.Fatal(past.LeftOut, err)
 			}
-			if got := describe(a); got != want {
+			if got := describe(past.Account); got != want {
 				t.Fatalf("account %s as known at %+v\n got %s\nwant %s", account, m.known, got, want)
 			}
 		}
@@ -275,9 +275,9 @@ func TestRefoldAtAnInstantSeesWhatHappenedByThen(t *testing.T) {
 		{time.Time{}, statement.Known{}, 1, 0},
 		{time.Time{}, statement.Known{Position: projections.Position{Sequence: 4}}, 0, 0},
 	} {
-		a, leftOut, err := view.Refold("a", c.at, c.known)
-		if err != nil || alive(a) != c.want || leftOut != c.leftOut {
-			t.Errorf("at %s known %+v: %d remain, %d left out, %v; want %d, %d", c.at, c.known, alive(a), leftOut, err, c.want, c.leftOut)
+		past, err := view.Refold("a", c.at, c.known)
+		if err != nil || alive(past.Account) != c.want || past.LeftOut != c.leftOut {
+			t.Errorf("at %s known %+v: %+v, %v; want %d, %d", c.at, c.known, past, err, c.want, c.leftOut)
 		}
 	}
 }

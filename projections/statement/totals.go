@@ -28,12 +28,12 @@ func (v *View) Totals(ctx context.Context, limit uint64) (t Totals, err error) {
 		if err != nil {
 			return t, fmt.Errorf("statement of %s: %w", v.Name(), err)
 		}
-		if len(value) == 0 || value[0] != recordFormat {
-			return t, errRecord
+		facts, err := decodeCount(value)
+		if err != nil {
+			return t, fmt.Errorf("statement of %s: %w", v.Name(), err)
 		}
-		d := decoder{b: value[1:]}
 		t.Accounts++
-		t.Facts += d.uint()
+		t.Facts += facts
 	}
 	if err := it.Error(); err != nil {
 		return t, fmt.Errorf("statement of %s: %w", v.Name(), err)

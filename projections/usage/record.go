@@ -63,8 +63,8 @@ func (t *Total) decode(value []byte) error {
 	if err != nil {
 		return err
 	}
-	*t = Total{d.int(), credit.Amount(d.int()), credit.Amount(d.int())}
-	return d.end()
+	*t = Total{d.Int(), credit.Amount(d.Int()), credit.Amount(d.Int())}
+	return end(&d)
 }
 
 // place is where a total is.
@@ -113,8 +113,8 @@ func (c *Cycle) decode(value []byte) error {
 	if err != nil {
 		return err
 	}
-	c.From, c.To = time.Unix(0, d.int()).UTC(), time.Unix(0, d.int()).UTC()
-	return d.end()
+	c.From, c.To = time.Unix(0, d.Int()).UTC(), time.Unix(0, d.Int()).UTC()
+	return end(&d)
 }
 
 // state is the zone and cycle that an account is in.
@@ -134,47 +134,23 @@ func (s *state) decode(value []byte) error {
 	if err != nil {
 		return err
 	}
-	s.cycle.From, s.cycle.To = time.Unix(0, d.int()).UTC(), time.Unix(0, d.int()).UTC()
-	s.cycle.Number = uint32(d.uint())
-	s.zone, d.b = string(d.b), nil
-	return d.end()
+	s.cycle.From, s.cycle.To = time.Unix(0, d.Int()).UTC(), time.Unix(0, d.Int()).UTC()
+	s.cycle.Number = uint32(d.Uint())
+	s.zone, d.Rest = string(d.Rest), nil
+	return end(&d)
 }
 
-// decoder reads varints; after the first mistake it reads zeroes.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func open(value []byte) (*decoder, error) {
+// open reads the format of a value.
+func open(value []byte) (projections.Fields, error) {
 	if len(value) == 0 || value[0] != recordFormat {
-		return nil, errRecord
+		return projections.Fields{}, errRecord
 	}
-	return &decoder{b: value[1:]}, nil
+	return projections.Fields{Rest: value[1:]}, nil
 }
 
-func (d *decoder) int() int64 {
-	i, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return i
-}
-
-func (d *decoder) uint() uint64 {
-	u, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return u
-}
-
-func (d *decoder) end() error {
-	if d.bad || len(d.b) > 0 {
+// end is nil when all of a record was read.
+func end(f *projections.Fields) error {
+	if !f.Done() {
 		return errRecord
 	}
 	return nil

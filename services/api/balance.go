@@ -159,10 +159,11 @@ func (c *call) balanceAsOf(at time.Time, known statement.Known) (*Balance, error
 	if err != nil {
 		return nil, err
 	}
-	a, _, err := view.Refold(c.account, at, known)
+	past, err := view.Refold(c.account, at, known)
 	if err != nil {
 		return nil, fmt.Errorf("fold account %s as of %s: %w", c.account, formatTime(at), err)
 	}
+	a := past.Account
 	if !a.Exists() {
 		current, _, _, err := c.tenant.Account(c.account)
 		switch {

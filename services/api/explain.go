@@ -170,10 +170,11 @@ func (c *call) explainCheck(answer *Explanation, view *statement.View, at time.T
 	if err := checkID("meter", meter); err != nil {
 		return err
 	}
-	a, _, err := view.Refold(c.account, at, known)
+	past, err := view.Refold(c.account, at, known)
 	if err != nil {
 		return fmt.Errorf("fold account %s as of %s: %w", c.account, formatTime(at), err)
 	}
+	a := past.Account
 	if !a.Exists() {
 		return invalid("at", "the account was opened later")
 	}
