@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"services/internal/browser":  {},                                                // what tests of pages stand on
 	"services/internal/model":    {},                                                // a second opinion
 	"services/internal/trial":    {"events/...", "projections/...", "services/..."}, // what tests stand on
+	"services/node/damage":       {"events/bus", "events/journal"},                  // what happens to files, for tests
 	"services/node":              {"events/...", "projections/...", "services/..."},
 	"projections":                {"events/credit", "events/journal"},
 	"projections/accounts":       {"events/credit", "projections"},

@@ -25,6 +25,7 @@ import (
 type verification struct {
 	OK       bool           `json:"ok"`
 	Journals []verifiedBook `json:"journals"`
+	Faults   []string       `json:"faults"` // of streams that are no journals
 
 	raw json.RawMessage
 }
@@ -233,6 +234,9 @@ func printVerification(w io.Writer, found verification) {
 			count(b.Lost), count(b.Doubled), count(b.Overdrawn), len(b.Views), count(b.Different), state)
 	}
 	g.print(w)
+	for _, f := range found.Faults {
+		fmt.Fprintf(w, "  %s\n", f)
+	}
 	for _, b := range found.Journals {
 		for _, f := range b.Faults {
 			fmt.Fprintf(w, "  %s/%d: %s\n", b.Tenant, b.Shard, f)

@@ -26,6 +26,7 @@ func campaigns() []campaign {
 		control{},
 		kill{},
 		disk{},
+		damaged{},
 	}
 }
 
@@ -50,6 +51,9 @@ type result struct {
 	Overdrawn    int          `json:"overdrawn"`
 	Undetected   int          `json:"undetected"` // times that the driver saw something wrong and the server did not
 	Noticed      int          `json:"noticed"`    // times that the server refused to serve what was left
+	Harmless     int          `json:"harmless,omitempty"`
+	// NoticingExpected says that the campaign does what has to be noticed, if it is not harmless.
+	NoticingExpected bool `json:"noticing_expected,omitempty"`
 	// LossExpected says that the campaign is a control: it is sound when something was lost.
 	LossExpected bool     `json:"loss_expected,omitempty"`
 	Left         string   `json:"left_out,omitempty"` // why the campaign was not run
@@ -79,7 +83,11 @@ func (r *result) sound() bool {
 
 // clean reports whether nothing was found.
 func (r *result) clean() bool {
-	return r.Lost+r.Changed+r.Doubled+r.Overdrawn+r.Undetected+r.Noticed+len(r.Problems) == 0
+	noticed := r.Noticed
+	if r.NoticingExpected {
+		noticed = 0
+	}
+	return r.Lost+r.Changed+r.Doubled+r.Overdrawn+r.Undetected+noticed+len(r.Problems) == 0
 }
 
 // run runs one campaign in a directory of its own, which is kept when something was found.

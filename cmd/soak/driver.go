@@ -108,6 +108,10 @@ func (d *driver) ask(ctx context.Context, url, method, path, key, body string) (
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
+	return d.do(r)
+}
+
+func (d *driver) do(r *http.Request) (answer, error) {
 	response, err := d.http.Do(r)
 	if err != nil {
 		return answer{}, err

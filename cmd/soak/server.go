@@ -61,6 +61,7 @@ func launch(cfg victimConfig, log string) (s *server, ready <-chan string, err e
 	address := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(stdout)
+		lines.Buffer(nil, 16<<20)
 		for lines.Scan() {
 			select {
 			case address <- lines.Text():
@@ -86,6 +87,11 @@ func start(ctx context.Context, cfg victimConfig, log string) (*server, error) {
 	case s.url = <-ready:
 		return s, nil
 	case <-s.ended:
+		select {
+		case s.url = <-ready: // what it had to say was all
+			return s, nil
+		default:
+		}
 		return nil, fmt.Errorf("%w: %s", errNotServed, s.lastWords())
 	case <-ctx.Done():
 		err = ctx.Err()

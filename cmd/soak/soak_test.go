@@ -72,3 +72,10 @@ func TestADiskThatFillsUpOrFails(t *testing.T) {
 		t.Errorf("%d disorders of 2", r.Faults)
 	}
 }
+
+// Invariants 8 and 9 on files that are damaged by chance, with the two controls.
+func TestDamage(t *testing.T) {
+	if r := campaigned(t, damaged{}, 4); r.Faults != 4 || r.Noticed+r.Harmless != 4 {
+		t.Errorf("of 4 damages %d were noticed and %d harmless", r.Noticed, r.Harmless)
+	}
+}

@@ -32,6 +32,10 @@ type victimConfig struct {
 	TrapDelay time.Duration `json:"trap_delay,omitempty"`
 	// Reserve is node.Config's.
 	Reserve int64 `json:"reserve,omitempty"`
+	// TestClock, when set, is where its clock stands still.
+	TestClock time.Time `json:"test_clock,omitzero"`
+	// Verify verifies the directory as it is found, prints the report, and serves nothing.
+	Verify bool `json:"verify,omitempty"`
 }
 
 // victim runs the server until standard input ends.
@@ -40,9 +44,17 @@ func victim(text string) error {
 	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 		return fmt.Errorf("read %s: %w", victimEnv, err)
 	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if cfg.Verify {
+		report, err := node.VerifyData(context.Background(), cfg.Data, log, node.Verifying{})
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(report)
+	}
 	n, err := node.Start(context.Background(), node.Config{
 		Data: cfg.Data, Listen: "127.0.0.1:0", Dev: true, UnsafeNoSync: cfg.NoSync, AcceptLostAnchors: cfg.AcceptLostAnchors,
-		Reserve: cfg.Reserve, Trap: cfg.trap(), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Reserve: cfg.Reserve, Trap: cfg.trap(), Logger: log, TestClock: cfg.TestClock,
 	})
 	if err != nil {
 		return err

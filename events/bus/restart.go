@@ -57,7 +57,7 @@ func (s *Server) Restart(ctx context.Context, well time.Time) error {
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
 	}
-	if err := rewriteSince(ctx, s.storeDir, well); err != nil {
+	if err := RewriteSince(ctx, s.storeDir, well); err != nil {
 		return fmt.Errorf("restart bus: %w", err)
 	}
 	if err := SyncDir(ctx, s.storeDir); err != nil {
@@ -91,9 +91,10 @@ func (s *Server) reopenTenants() error {
 	return nil
 }
 
-// rewriteSince writes every file that changed after an instant again, in its place, and syncs it. A cut in the
+// RewriteSince writes every file under dir that changed after an instant again, in its place, and syncs it: for what
+// stands in the page cache and, since a sync failed, maybe not on the disk. No server may run on it. A cut in the
 // middle changes nothing: what is written is what is there.
-func rewriteSince(ctx context.Context, dir string, since time.Time) error {
+func RewriteSince(ctx context.Context, dir string, since time.Time) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err

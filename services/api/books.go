@@ -66,6 +66,7 @@ type VerifyRequest struct {
 type VerifyAnswer struct {
 	OK       bool                 `json:"ok" doc:"Nothing at all was found."`
 	Journals []projections.Report `json:"journals"`
+	Faults   []string             `json:"faults,omitempty" doc:"What is wrong with the credentials, or the keys of personal texts, of all tenants."`
 }
 
 // HeadsAnswer is one head a journal.

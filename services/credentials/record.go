@@ -131,9 +131,15 @@ func (s *Store) publish(ctx context.Context, subject string, prev uint64, sum st
 			jetstream.WithExpectLastSequencePerSubject(prev))
 		cancel()
 		if err == nil {
+			err = s.names()
+		}
+		if err == nil {
 			return ack.Sequence, nil
 		}
 		last, readErr := s.last(ctx, subject)
+		if readErr == nil {
+			readErr = s.names()
+		}
 		if readErr == nil && last != nil && last.Sequence != prev {
 			if bytes.Equal(last.Data, body) {
 				return last.Sequence, nil

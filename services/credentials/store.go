@@ -51,6 +51,10 @@ type Config struct {
 	// at once and must not ask the store.
 	KeysChanged func()
 
+	// SyncNames is called before a change is answered. It has to see to it that the stream's files are found under
+	// their names after a power cut; nil when that is another machine's business.
+	SyncNames func() error
+
 	// Log hears when the watch on the stream fails or meets an altered record. Default: nobody.
 	Log *slog.Logger
 }
@@ -64,6 +68,7 @@ type Store struct {
 	now     func() time.Time
 	changed func()
 	log     *slog.Logger
+	names   func() error // see Config.SyncNames
 
 	mu     sync.RWMutex
 	cells  map[string]cell     // by subject
@@ -96,7 +101,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open credentials: %w", err)
 	}
 	s := &Store{
-		js: js, timeout: cfg.Timeout, now: cfg.Now, changed: cfg.KeysChanged, log: cfg.Log,
+		js: js, timeout: cfg.Timeout, now: cfg.Now, changed: cfg.KeysChanged, log: cfg.Log, names: cfg.SyncNames,
 		cells: map[string]cell{}, keys: map[string]*liveKey{},
 		seed: maphash.MakeSeed(), slow: make(chan struct{}, slowHashes), watched: make(chan struct{}),
 	}
@@ -108,6 +113,9 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	if s.changed == nil {
 		s.changed = func() {}
+	}
+	if s.names == nil {
+		s.names = func() error { return nil }
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -60,6 +60,7 @@ func (n *Node) close() error {
 	if n.credentials != nil {
 		n.credentials.Close()
 	}
+	faults = append(faults, bounded("write the marks", settleWithin+markInterval, n.marks.close))
 	for _, conn := range []*nats.Conn{n.requests, n.writer, n.services} {
 		if conn != nil {
 			conn.Close()
@@ -69,6 +70,7 @@ func (n *Node) close() error {
 		if err := bounded("stop the embedded server", haltWithin, func() error { n.bus.Shutdown(); return nil }); err != nil {
 			return errors.Join(append(faults, err)...) // its files are in use: the directory stays locked
 		}
+		faults = append(faults, n.endWell())
 	}
 	if n.unlock != nil {
 		faults = append(faults, n.unlock())

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"creditstream/events/bus"
 	"creditstream/events/credit"
 	"creditstream/events/journal"
 	"creditstream/projections/statement"
@@ -205,8 +204,4 @@ func (s *scene) ask(ctx context.Context, n *Node, tenant *accounts.Tenant, f *fi
 			f.wrong += fmt.Sprintf("%s has %d lines; ", account, len(page.Lines))
 		}
 	}
-}
-
-func streamDir(dir, tenant string) string {
-	return filepath.Join(dir, "nats", "jetstream", bus.InternalAccount, "streams", journal.Name{Tenant: tenant}.Stream())
 }

@@ -44,11 +44,12 @@ type watch struct {
 	well     time.Time // when nothing was wrong, last
 	next     time.Time // when a restart may be tried again
 	patience time.Duration
+	noted    time.Time // when the file said so last
 }
 
 func (n *Node) watchDisk() {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{cancel: cancel, well: time.Now(), patience: minPatience}
+	w := &watch{cancel: cancel, well: time.Now(), noted: time.Now(), patience: minPatience}
 	n.watch = w
 	w.ended.Go(func() {
 		ticker := time.NewTicker(watchEvery)
@@ -90,6 +91,12 @@ func (n *Node) look(ctx context.Context, w *watch) {
 		return
 	}
 	w.well, w.patience = now, minPatience
+	if n.bus != nil && now.Sub(w.noted) > noteEvery {
+		w.noted = now
+		if err := n.noteWell(now, false); err != nil {
+			n.log.Warn("that the disk is well could not be noted: after a crash more is written again", "error", err)
+		}
+	}
 	if gate.Open() {
 		n.log.Info("new work is taken again")
 	}

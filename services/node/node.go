@@ -111,6 +111,7 @@ type Node struct {
 	vitals      *vitals.Vitals
 	probing     sync.Mutex // one measurement of the disk at a time
 	watch       *watch     // of the disk
+	marks       *marks     // nil with a NATS server elsewhere
 
 	keys    atomic.Pointer[credentials.Store] // the same as credentials, for the goroutines of the NATS server
 	serving chan struct{}                     // closed when start has ended, well or not
@@ -167,9 +168,14 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.openBus(ctx); err != nil {
 		return err
 	}
+	if n.bus != nil {
+		if err := n.refuseLostRecords(ctx); err != nil {
+			return err
+		}
+	}
 	n.credentials, err = credentials.Open(ctx, n.services, credentials.Config{
 		PepperFile: filepath.Join(n.cfg.Data, "pepper"), Now: n.clock.Now, Log: n.log,
-		Replicas: n.cfg.External.Replicas, KeysChanged: n.logins.keysChanged,
+		Replicas: n.cfg.External.Replicas, KeysChanged: n.logins.keysChanged, SyncNames: n.syncNames(credentials.StreamName),
 	})
 	if err != nil {
 		return err
@@ -177,9 +183,15 @@ func (n *Node) start(ctx context.Context) (err error) {
 	n.keys.Store(n.credentials)
 	n.personal, err = personal.Open(ctx, n.services, personal.Config{
 		Secret: n.credentials.Secret("personal"), Replicas: n.cfg.External.Replicas, Now: n.clock.Now,
+		SyncNames: n.syncNames(personal.StreamName), Erasing: n.erasing,
 	})
 	if err != nil {
 		return err
+	}
+	if n.bus != nil {
+		if err := n.openMarks(ctx); err != nil {
+			return err
+		}
 	}
 	if n.views, err = openViews(n.cfg, n.log); err != nil {
 		return err
@@ -215,6 +227,9 @@ func (n *Node) openBus(ctx context.Context) (err error) {
 		return err
 	}
 	if !n.cfg.External.isSet() {
+		if err := n.distrust(ctx); err != nil {
+			return err
+		}
 		n.bus, err = bus.Start(ctx, bus.Config{
 			StoreDir: filepath.Join(n.cfg.Data, "nats"), Listen: n.cfg.NATSListen, DevTenantless: n.cfg.Dev && n.cfg.NATSListen != "",
 			Authenticate: n.authenticateNATS, Logger: n.log, UnsafeNoSync: n.cfg.UnsafeNoSync,
@@ -247,6 +262,19 @@ func (n *Node) connectWriter(ctx context.Context, name string) (*nats.Conn, erro
 		return n.cfg.External.connectWriter(ctx, n, name)
 	}
 	return n.bus.ConnectWriter(name)
+}
+
+// syncNames is bus.SyncNames for a stream that many change at once; nil with a NATS server elsewhere.
+func (n *Node) syncNames(stream string) func() error {
+	if n.bus == nil {
+		return nil
+	}
+	sync, one := n.bus.SyncNames(stream), make(chan struct{}, 1)
+	return func() error {
+		one <- struct{}{}
+		defer func() { <-one }()
+		return sync()
+	}
 }
 
 // Accounts is the service that the doors use.

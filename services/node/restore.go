@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"creditstream/events/bus"
 	"creditstream/events/journal"
@@ -211,7 +212,22 @@ func (r *restoring) load(ctx context.Context, archive *backup.Archive) (err erro
 			return err
 		}
 	}
-	return nil
+	return r.mark(ctx)
+}
+
+// mark notes what the streams have that are no journals.
+func (r *restoring) mark(ctx context.Context) error {
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		return err
+	}
+	all := make(map[string]mark)
+	for _, stream := range markedStreams() {
+		if all[stream], err = markOf(ctx, js, stream); err != nil {
+			return err
+		}
+	}
+	return writeMarks(r.cfg.Data, all)
 }
 
 func (r *restoring) take(ctx context.Context, path string, size int64, content io.Reader) error {

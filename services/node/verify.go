@@ -22,6 +22,8 @@ import (
 type Verification struct {
 	OK       bool                 `json:"ok"`
 	Journals []projections.Report `json:"journals"`
+	// Faults are what is wrong with the streams of all tenants: credentials, and keys of personal texts.
+	Faults []string `json:"faults,omitempty"`
 }
 
 // Verifying says what to verify.
@@ -79,6 +81,12 @@ func (v *Verifying) config(name journal.Name, data string) projections.VerifyCon
 func (a *Verification) add(report projections.Report) {
 	a.OK = a.OK && report.OK
 	a.Journals = append(a.Journals, report)
+}
+
+// addFaults takes up what is wrong with streams that are no journals.
+func (a *Verification) addFaults(faults []error) {
+	a.OK = a.OK && len(faults) == 0
+	a.Faults = append(a.Faults, describe(faults)...)
 }
 
 // missing reports the signed heads of journals that are not there at all.
@@ -148,6 +156,13 @@ func (n *Node) VerifyBooks(ctx context.Context, v Verifying) (Verification, erro
 		}
 	}
 	all.missing(&v)
+	if n.marks != nil && v.Tenant == "" {
+		faults, err := n.marks.check(ctx)
+		if err != nil {
+			return Verification{}, fmt.Errorf("verify: %w", err)
+		}
+		all.addFaults(faults)
+	}
 	return all, nil
 }
 
@@ -248,6 +263,13 @@ func (i *inspection) run(ctx context.Context, server connector, v *Verifying) (V
 		all.add(report)
 	}
 	all.missing(v)
+	if v.Tenant == "" {
+		faults, err := checkMarked(ctx, nc, i.data, i.log)
+		if err != nil {
+			return Verification{}, fmt.Errorf("verify: %w", err)
+		}
+		all.addFaults(faults)
+	}
 	return all, nil
 }
 

@@ -45,6 +45,12 @@ type Config struct {
 	Fresh time.Duration
 	// Now is the time that Fresh goes by. Default time.Now.
 	Now func() time.Time
+	// SyncNames is called before a key is used, and before an erasure is confirmed. It has to see to it that the
+	// stream's files are found under their names after a power cut; nil when that is another machine's business.
+	SyncNames func() error
+	// Erasing is called before a key is destroyed; done afterwards, with whether it is certain that there is nothing
+	// more to come of it. Nil when nobody counts the keys.
+	Erasing func() (done func(certain bool), err error)
 }
 
 // Store gives out the keys of accounts. It is safe for concurrent use and has no goroutine.
@@ -81,6 +87,12 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.SyncNames == nil {
+		cfg.SyncNames = func() error { return nil }
+	}
+	if cfg.Erasing == nil {
+		cfg.Erasing = func() (func(bool), error) { return func(bool) {}, nil }
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -201,9 +213,15 @@ func (s *Store) create(ctx context.Context, subject string) (*Key, error) {
 		_, err := s.js.Publish(attempt, subject, body, jetstream.WithExpectStream(StreamName), jetstream.WithExpectLastSequencePerSubject(0))
 		cancel()
 		if err == nil {
+			err = s.cfg.SyncNames()
+		}
+		if err == nil {
 			return newKey(secret)
 		}
 		msg, readErr := s.last(ctx, subject)
+		if readErr == nil && msg != nil {
+			readErr = s.cfg.SyncNames()
+		}
 		if readErr == nil && msg != nil {
 			if bytes.Equal(msg.Data, body) {
 				return newKey(secret)
@@ -227,15 +245,32 @@ func (s *Store) Erase(ctx context.Context, tenant, account string) error {
 	defer s.forget(subject)
 	for {
 		msg, err := s.last(ctx, subject)
-		if err != nil || msg == nil {
+		if err != nil {
 			return err
 		}
+		if msg == nil {
+			return s.syncNames()
+		}
+		done, err := s.cfg.Erasing()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 		err = s.stream.SecureDeleteMsg(ctx, msg.Sequence)
-		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && ctx.Err() != nil {
+		certain := err == nil || errors.Is(err, jetstream.ErrMsgNotFound)
+		done(certain)
+		if !certain && ctx.Err() != nil {
 			return fmt.Errorf("%w: destroy a key: %w", ErrUnavailable, err)
 		}
 		s.forget(subject)
 	}
+}
+
+// syncNames keeps a key that was destroyed from coming back: its block was replaced under its name.
+func (s *Store) syncNames() error {
+	if err := s.cfg.SyncNames(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
 }
 
 // forget drops a key from memory, and whatever is being read meanwhile.
