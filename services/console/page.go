@@ -145,7 +145,7 @@ func functions() template.FuncMap {
 		"glyph": glyph, "bytes": bytesOf, "count": count, "took": took, "when": when, "day": day, "ago": ago, "minus": minus, "trim": trimmed,
 		"path": pathOf, "query": queryOf, "kind": shortKind, "tone": toneOf, "commit": commitPath, "short": short, "share": share,
 		"signed": signed, "amount": amount, "add": func(a, b int) int { return a + b }, "word": word, "plural": plural, "list": list, "without": without, "parts": func(s string) []string { return strings.Split(s, ",") }, "dayIn": dayIn, "instant": instant, "size": sizeOf,
-		"faults": faultsOf, "lineTypes": func() []string { return lineTypes },
+		"faults": faultsOf, "moved": movedTerms, "decides": decides, "lineTypes": func() []string { return lineTypes },
 	}
 }
 
@@ -312,7 +312,7 @@ func without(filter url.Values, name string) template.URL {
 
 // lineTypes are those of the history (API.md).
 var lineTypes = []string{
-	"purchase", "grant", "usage", "renewal", "expiry", "hold", "release", "reversal", "revocation", "refund", "adjustment", "repayment", "unpaid", "plan", "denied",
+	"purchase", "grant", "usage", "renewal", "expiry", "hold", "release", "reversal", "revocation", "refund", "adjustment", "repayment", "unpaid", "plan", "denied", "erasure",
 }
 
 // faultsOf counts what is wrong with a journal beside what has a column of its own.

@@ -89,16 +89,13 @@ func Balance(view *statement.View, books *rules.Book, account string, q Query) (
 	}
 	for i := range trail.Facts {
 		told := &trail.Facts[i]
-		before := w.look(told.Event)
-		next, ok, err := told.Fold(w.account)
+		before, fits, err := w.fold(told)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			continue
+		if fits {
+			w.step(before, told.Time, &told.Record)
 		}
-		w.account = next
-		w.step(before, told.Event, told.Time, &told.Record)
 	}
 	if q.Before == 0 {
 		w.settle(q.At)
@@ -138,29 +135,39 @@ func termsOf(a *credit.Account) []poolTerms {
 	return list
 }
 
-// seen is what the account was before a fact, as far as the fact may change it.
+// seen is a fact, and what the account was before it, as far as the fact may change it.
 type seen struct {
-	cycle uint32
-	terms []poolTerms
-	lots  map[string]lotState
+	fact
+	cycle  uint32
+	terms  []poolTerms
+	states map[string]lotState // by lot
 }
 
 type lotState struct{ remaining, held credit.Amount }
 
-func (w *walk) look(e credit.Event) seen {
-	s := seen{cycle: w.account.Cycle().Number, terms: termsOf(w.account), lots: make(map[string]lotState)}
-	for _, id := range lotsOf(e) {
+func (w *walk) look(f fact) seen {
+	s := seen{fact: f, cycle: w.account.Cycle().Number, terms: termsOf(w.account), states: make(map[string]lotState)}
+	for _, id := range f.lots {
 		if l := w.account.Lot(id); l != nil {
-			s.lots[id] = lotState{l.Remaining, l.Held}
-		} else {
-			s.lots[id] = lotState{}
+			s.states[id] = lotState{l.Remaining, l.Held}
 		}
 	}
 	return s
 }
 
+// fold looks at the account and folds a fact of the statement into it; a late one may not fit, and changes
+// nothing then.
+func (w *walk) fold(told *statement.Told) (before seen, fits bool, err error) {
+	before = w.look(w.tell(told.Event))
+	next, fits, err := told.Fold(w.account)
+	if err == nil {
+		w.account = next
+	}
+	return before, fits, err
+}
+
 // step notes what a fact changed. One that begins a cycle makes a new opening line: what the cycle before left.
-func (w *walk) step(before seen, e credit.Event, at time.Time, r *statement.Record) {
+func (w *walk) step(before seen, at time.Time, r *statement.Record) {
 	if cycle := w.account.Cycle(); cycle.Number != before.cycle {
 		w.steps, w.cut = nil, 0
 		w.opening = openings(w.account)
@@ -170,14 +177,16 @@ func (w *walk) step(before seen, e credit.Event, at time.Time, r *statement.Reco
 		}
 		before.terms = w.opening
 	}
-	s := Step{Time: at.UTC(), Event: e.Kind(), Catalog: catalogOf(e), Changes: w.format(difference(before.terms, termsOf(w.account)), false), Lots: []LotChange{}}
+	s := Step{
+		Time: at.UTC(), Event: before.kind, Catalog: before.catalog, Says: before.says, Note: before.note,
+		Changes: w.format(difference(before.terms, termsOf(w.account)), false), Lots: []LotChange{},
+	}
 	if r != nil {
 		recorded := r.Recorded.UTC()
 		s.At, s.Recorded, s.Key, s.Actor = r.At, &recorded, r.Key, r.Actor
 	}
-	s.Says, s.Note = w.sentence(e)
-	for _, id := range lotsOf(e) {
-		if c, changed := w.lotChange(id, before.lots[id]); changed {
+	for _, id := range before.lots {
+		if c, changed := w.lotChange(id, before.states[id]); changed {
 			s.Lots = append(s.Lots, c)
 		}
 	}
@@ -210,7 +219,8 @@ func (w *walk) settle(at time.Time) {
 				if i > 0 { // folded with the first: its changes are in that step
 					before.terms = termsOf(w.account)
 				}
-				w.step(before, f.Event, f.At, nil)
+				before.fact = w.tell(f.Event)
+				w.step(before, f.At, nil)
 				w.steps[len(w.steps)-1].Key = due.Key
 			}
 		}
@@ -219,9 +229,9 @@ func (w *walk) settle(at time.Time) {
 
 // lookAll is look at every lot: what falls due names its lots only when it is stated.
 func (w *walk) lookAll() seen {
-	s := seen{cycle: w.account.Cycle().Number, terms: termsOf(w.account), lots: make(map[string]lotState)}
+	s := seen{cycle: w.account.Cycle().Number, terms: termsOf(w.account), states: make(map[string]lotState)}
 	for _, l := range w.account.Lots() {
-		s.lots[l.ID] = lotState{l.Remaining, l.Held}
+		s.states[l.ID] = lotState{l.Remaining, l.Held}
 	}
 	return s
 }

@@ -5,5 +5,6 @@
 // what lots would pay, and in which order, it asks of services/rules.
 //
 // Start reading at Balance in balance.go; entry.go explains one entry and a use that is only asked about,
-// words.go has the sentences. It imports events/credit, services/rules and the statement view.
+// facts.go has what each kind of event says, words.go the parts of sentences. It imports events/credit,
+// services/rules and the statement view.
 package explain

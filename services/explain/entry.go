@@ -69,13 +69,11 @@ func Explain(view *statement.View, books *rules.Book, before *credit.Account, fa
 		if e.Choice == nil {
 			e.Choice = w.choiceOf(told.Event, told.Time)
 		}
-		seen := w.look(told.Event)
-		next, _, err := told.Fold(w.account)
+		seen, _, err := w.fold(told)
 		if err != nil {
 			return nil, err
 		}
-		w.account = next
-		w.step(seen, told.Event, told.Time, &told.Record)
+		w.step(seen, told.Time, &told.Record)
 	}
 	e.Steps = w.steps
 	return e, nil
@@ -92,14 +90,12 @@ func settledBefore(view *statement.View, books *rules.Book, account string, firs
 	var steps []Step
 	for i := range trail.Facts {
 		told := &trail.Facts[i]
-		seen := w.look(told.Event)
-		next, _, err := told.Fold(w.account)
+		seen, _, err := w.fold(told)
 		if err != nil {
 			return nil, err
 		}
-		w.account = next
 		w.steps = nil
-		w.step(seen, told.Event, told.Time, &told.Record)
+		w.step(seen, told.Time, &told.Record)
 		if told.At.Sequence == first.At.Sequence && told.Recorded.Equal(first.Recorded) && told.Actor == "" && told.Key != "" {
 			steps = append(steps, w.steps...)
 		} else {

@@ -40,7 +40,7 @@ func (w *world) month(a string, meters ...string) {
 	}
 }
 
-// everyPage looks at all pages of the three programmes, on a desktop in light colours and on a phone in
+// everyPage looks at all pages of the three programmes, on a desktop and on a phone, in light colours and in
 // dark ones: they are accessible, fit their window, and are quiet in the console.
 func everyPage(t *testing.T, b *browser.Browser) {
 	w := newWorld(t)
@@ -54,8 +54,8 @@ func everyPage(t *testing.T, b *browser.Browser) {
 	w.api("POST", cloud+"/holds", `{"meter":"assistant_token","quantity":50000}`)
 	w.api("POST", shop+"/grants", fmt.Sprintf(`{"pool":"extra","credits":"120.5","reason":"Sorry for the outage","kind":"goodwill","expires":%q}`, noon.AddDate(0, 0, 28).Format(time.RFC3339)))
 	open := w.api("POST", account("wanclouds", "acme")+"/purchases", `{"pack":"usd-500"}`)["purchase"].(string)
-	for name, v := range map[string]browser.Visitor{"light": {}, "phone-dark": {Phone: true, Dark: true}} {
-		tab := b.Tab(v)
+	for _, guise := range browser.Guises() {
+		tab := b.Tab(guise.Visitor)
 		for _, page := range []struct{ name, path, see string }{
 			{"adtech", "/t/adtech/a/shop", "#remaining"},
 			{"adtech-usage", "/t/adtech/a/shop/usage", "[data-drawn] canvas"},
@@ -69,16 +69,15 @@ func everyPage(t *testing.T, b *browser.Browser) {
 		} {
 			tab.Go(w.base + page.path)
 			tab.See(page.see)
-			tab.Screenshot(page.name+"-"+name, false)
+			tab.Screenshot(page.name+"-"+guise.Name, true)
 			tab.Axe()
-			if browser.Value[bool](tab, `document.documentElement.scrollWidth > innerWidth`) {
-				t.Errorf("%s on %s is wider than the window", page.name, name)
-			}
+			tab.Fits()
 		}
 		unlock(tab)
 		tab.Run(`document.querySelector(".line details").open = true`)
-		tab.Screenshot("tecpet-"+name, false)
+		tab.Screenshot("tecpet-"+guise.Name, true)
 		tab.Axe()
+		tab.Fits()
 	}
 }
 

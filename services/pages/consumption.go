@@ -25,10 +25,10 @@ type consumption struct {
 	Spans    []option
 	Shown    []option // credits, or what the meters count
 	Quantity bool
-	Zone     string
 	Series   []string
 	Rows     []dayRow
 	Meters   []meterRow
+	OnQuota  bool // something was paid by a quota
 	Total    string
 	Empty    bool
 	Forecast *outlook
@@ -73,7 +73,7 @@ func showConsumption(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page := consumption{Frame: v.frame("usage.title"), Base: v.base, Zone: v.L.Zone.String(), Total: v.names.amount(used.Credits), Empty: len(used.Groups) == 0}
+	page := consumption{Frame: v.frame("usage.title"), Base: v.base, Total: v.names.amount(used.Credits), Empty: len(used.Groups) == 0}
 	page.Charts = true
 	page.Quantity = values.Get("show") == "quantity" || values.Get("show") == "" && used.Credits == 0
 	page.choices(v, span)
@@ -142,6 +142,7 @@ func (c *consumption) fill(v *visit, groups []usage.Group, from time.Time, span 
 		row := meterRow{Name: v.names.meter(meter), Quantity: v.L.Int(t.Quantity), Credits: v.names.amount(t.Credits), Class: "c" + strconv.Itoa(i%6+1)}
 		if t.Units != 0 {
 			row.Units = v.names.quantity(t.Units, meter)
+			c.OnQuota = true
 		}
 		c.Meters = append(c.Meters, row)
 		c.Series = append(c.Series, row.Name)

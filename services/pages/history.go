@@ -241,6 +241,7 @@ var lineIcons = map[statement.Type]string{
 	statement.Purchase: "card", statement.Granted: "gift", statement.Usage: "bolt", statement.Renewal: "refresh", statement.Expiry: "clock",
 	statement.Hold: "lock", statement.Release: "undo", statement.Reversal: "undo", statement.Revocation: "minus", statement.Refund: "undo",
 	statement.Adjustment: "list", statement.Repayment: "check", statement.Unpaid: "alert", statement.Plan: "sparkle", statement.Denied: "alert",
+	statement.Erasure: "minus",
 }
 
 func (v *visit) lineOf(l *statement.Line, shard int) line {

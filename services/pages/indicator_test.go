@@ -18,7 +18,7 @@ func elsewhere(t *testing.T, w *world, token string) string {
 	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
 		out.Header().Set("Content-Security-Policy", "default-src 'none'; script-src "+w.base+"; connect-src "+w.base+"; img-src data:")
-		fmt.Fprintf(out, `<!doctype html><html lang="en"><meta charset="utf-8"><title>Videos</title><link rel="icon" href="data:,"><main><h1>Videos</h1><p>Made by AI</p>
+		fmt.Fprintf(out, `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Videos</title><link rel="icon" href="data:,"><main><h1>Videos</h1><p>Made by AI</p>
 <script src="%s/embed/indicator.js" data-token="%s" defer></script></main></html>`, w.base, token)
 	}))
 	t.Cleanup(site.Close)
@@ -33,8 +33,8 @@ func indicator(t *testing.T, b *browser.Browser) {
 	w.use(a, "dynamic_video", 3)
 	w.use(a, "custom_image", 5)
 	token := w.api("POST", a+"/tokens", `{"purpose":"widget","scopes":["read"]}`)["token"].(string)
-	for _, v := range []browser.Visitor{{}, {Dark: true, Phone: true}} {
-		tab := b.Tab(v)
+	for i, guise := range browser.Guises() {
+		tab := b.Tab(guise.Visitor)
 		tab.Go(elsewhere(t, w, token))
 		inside := `document.querySelector("creditstream-indicator").shadowRoot`
 		says := func(words string) {
@@ -46,15 +46,16 @@ func indicator(t *testing.T, b *browser.Browser) {
 		tab.Until(`!` + inside + `.getElementById("details").hidden`)
 		says("Dynamic videos× 33")
 		says("Custom images× 52.5")
-		if !v.Dark {
+		if i == 0 {
 			says("2,494.5 available")
 			says("5.5 consumed")
 			w.use(a, "feed_optimization", 50)
 			says("6.5 consumed")
 			says("Feed optimization× 501")
 		}
-		tab.Screenshot(fmt.Sprint("indicator-dark-", v.Dark), false)
+		tab.Screenshot("indicator-"+guise.Name, false)
 		tab.Axe()
+		tab.Fits()
 	}
 }
 

@@ -72,7 +72,7 @@ func (n names) contact(plan, own string) string {
 
 func (n names) pack(p *rules.Pack) string {
 	if p.Name != "" {
-		return p.Name
+		return n.translated(func(t *rules.Translation) map[string]string { return t.Packs }, p.ID, p.Name)
 	}
 	return p.ID
 }

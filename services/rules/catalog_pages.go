@@ -18,7 +18,7 @@ const maxOrigins = 50
 // Translation is what pages call things in a language that is not the catalog's own: names by id. What it
 // leaves out keeps the name of the catalog.
 type Translation struct {
-	Meters, Units, Pools, Plans map[string]string
+	Meters, Units, Pools, Plans, Packs map[string]string
 	// Contacts are the plans' own contact or way to upgrade, by plan.
 	Contacts map[string]string
 	Words    map[string]string // by type of history line
@@ -28,7 +28,8 @@ type Translation struct {
 // catalog has or had: an account may still hold a lot of a pool that was dropped.
 func (t *Translation) groups() []translated {
 	return []translated{
-		{"meters", &t.Meters}, {"units", &t.Units}, {"pools", &t.Pools}, {"plans", &t.Plans}, {"contacts", &t.Contacts}, {"words", &t.Words},
+		{"meters", &t.Meters}, {"units", &t.Units}, {"pools", &t.Pools}, {"plans", &t.Plans}, {"packs", &t.Packs},
+		{"contacts", &t.Contacts}, {"words", &t.Words},
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 // historyTypes are the types of a history line, which a catalog may give words of its own.
 var historyTypes = []string{
 	"purchase", "grant", "usage", "renewal", "expiry", "hold", "release", "reversal", "revocation",
-	"refund", "adjustment", "repayment", "unpaid", "plan", "denied",
+	"refund", "adjustment", "repayment", "unpaid", "plan", "denied", "erasure",
 }
 
 // ParseCatalog reads a catalog in YAML or JSON and checks it wholly. The error is a

@@ -98,22 +98,30 @@ func events(ctx context.Context, cfg Config) (Curve, error) {
 	return found, nil
 }
 
-// accounts opens more and more of them, each time in a new directory.
+// accounts opens more and more of them.
 func accounts(ctx context.Context, cfg Config) (Curve, error) {
-	found := Curve{Of: "accounts"}
-	for _, size := range sizes(1000, cfg.Accounts) {
-		cfg.Progress(fmt.Sprintf("accounts: %d", size))
-		c := load.ServerConfig{Serve: cfg.Serve, Data: filepath.Join(cfg.Dir, fmt.Sprint("accounts-", size))}
+	return afresh(ctx, cfg, "accounts", "accounts", sizes(1000, cfg.Accounts), func(s *load.Server, size int, figures map[string]float64) (err error) {
+		if figures[openedPerSecond], err = rate(size, func() error { return s.Open(ctx, 0, size, 1) }); err != nil {
+			return err
+		}
+		figures[chargedPerSecond], err = s.Charge(ctx, size, fewEvents)
+		return err
+	})
+}
+
+// afresh measures each size on a server and a directory of its own: fill brings it to its size and notes what it
+// measured; then the server is killed, and started once more on what it left.
+func afresh(ctx context.Context, cfg Config, name, of string, sizes []int, fill func(s *load.Server, size int, figures map[string]float64) error) (Curve, error) {
+	found := Curve{Of: of}
+	for _, size := range sizes {
+		cfg.Progress(fmt.Sprintf("%s: %d", name, size))
+		c := load.ServerConfig{Serve: cfg.Serve, Data: filepath.Join(cfg.Dir, fmt.Sprintf("%s-%d", name, size))}
 		figures := make(map[string]float64)
 		s, err := load.StartServer(ctx, c, 1)
 		if err != nil {
 			return found, err
 		}
-		opened, err := rate(size, func() error { return s.Open(ctx, 0, size, 1) })
-		if err == nil {
-			figures[openedPerSecond] = opened
-			figures[chargedPerSecond], err = s.Charge(ctx, size, fewEvents)
-		}
+		err = fill(s, size, figures)
 		figures[memory] = s.Memory()
 		if err := errors.Join(err, s.Kill()); err != nil {
 			return found, err
@@ -162,31 +170,18 @@ const importedLots = 500
 
 // lots gives one account more and more of them, and charges it.
 func lots(ctx context.Context, cfg Config) (Curve, error) {
-	found := Curve{Of: "lots of one account"}
-	for _, size := range sizes(1, cfg.Lots) {
-		cfg.Progress(fmt.Sprintf("lots: %d", size))
-		c := load.ServerConfig{Serve: cfg.Serve, Data: filepath.Join(cfg.Dir, fmt.Sprint("lots-", size))}
-		figures := make(map[string]float64)
-		s, err := load.StartServer(ctx, c, 1)
-		if err != nil {
-			return found, err
+	return afresh(ctx, cfg, "lots", "lots of one account", sizes(1, cfg.Lots), func(s *load.Server, size int, figures map[string]float64) error {
+		imported := min(size, importedLots)
+		if err := s.Open(ctx, 0, 1, imported); err != nil {
+			return err
 		}
-		if err = s.Open(ctx, 0, 1, min(size, importedLots)); err == nil {
-			err = s.Grant(ctx, 0, size-min(size, importedLots))
+		if err := s.Grant(ctx, 0, size-imported); err != nil {
+			return err
 		}
-		if err == nil {
-			figures[chargedPerSecond], err = s.Charge(ctx, 1, fewEvents)
-		}
-		figures[memory] = s.Memory()
-		if err := errors.Join(err, s.Kill()); err != nil {
-			return found, err
-		}
-		if err := restart(ctx, c, s.Sent()+1, figures, crashSeconds, crashRead); err != nil {
-			return found, err
-		}
-		found.Points = append(found.Points, Point{Size: size, Figures: figures})
-	}
-	return found, nil
+		var err error
+		figures[chargedPerSecond], err = s.Charge(ctx, 1, fewEvents)
+		return err
+	})
 }
 
 // rate times f, which does n of something, and returns how many a second.

@@ -86,6 +86,20 @@ type Visitor struct {
 	Scale         float64 // pixels of the screen for one of CSS; default 1
 }
 
+// Guise is a visitor in one size and one colour scheme, and what that is called in names of pictures.
+type Guise struct {
+	Name string
+	Visitor
+}
+
+// Guises are all four: what a page looks like has to be right in each.
+func Guises() []Guise {
+	return []Guise{
+		{"desktop-light", Visitor{}}, {"desktop-dark", Visitor{Dark: true}},
+		{"phone-light", Visitor{Phone: true}}, {"phone-dark", Visitor{Phone: true, Dark: true}},
+	}
+}
+
 // Tab opens a tab for a visitor who shares no cookies with any other.
 func (b *Browser) Tab(v Visitor) *Tab {
 	b.t.Helper()

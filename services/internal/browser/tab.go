@@ -201,6 +201,10 @@ func (t *Tab) Screenshot(name string, full bool) {
 	if dir == "" {
 		return
 	}
+	if full { // what lies below the window is drawn only when it is scrolled to
+		t.Run(`const all = new CSSStyleSheet(); all.replaceSync("* { content-visibility: visible !important }"); document.adoptedStyleSheets = [all]`)
+		defer t.Run(`document.adoptedStyleSheets = []`)
+	}
 	var picture []byte
 	t.do("take a screenshot", func(ctx context.Context, in *chromedp.Target) (chromedp.Void, error) {
 		shot, err := cdp.Call(ctx, in, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &full})
@@ -212,6 +216,14 @@ func (t *Tab) Screenshot(name string, full bool) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
 		t.t.Fatal(err)
+	}
+}
+
+// Fits fails the test where the page is wider than its window: on a phone it would scroll sideways.
+func (t *Tab) Fits() {
+	t.t.Helper()
+	if by := Value[int](t, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); by > 0 {
+		t.t.Errorf("%s is %d pixels wider than the window", t.address(), by)
 	}
 }
 

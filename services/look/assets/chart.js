@@ -3,7 +3,6 @@
 // the others are series: <th data-series> names them, <td data-value> has the numbers.
 //
 //   data-chart="bars"    stacked bars, one per row
-//   data-chart="lines"   lines; the console's rates
 "use strict";
 
 (() => {
@@ -71,32 +70,29 @@
     const table = figure.querySelector("table"), place = figure.querySelector(".chart");
     if (!table || !place) return;
     const data = read(table), locale = document.documentElement.lang;
-    const zone = figure.dataset.zone || "UTC", bars = figure.dataset.chart === "bars";
     place.replaceChildren();
     if (!data.at.length) return;
-    const shown = bars ? stack(data.values) : data.values;
+    const shown = stack(data.values);
     const width = () => Math.max(place.clientWidth, 200);
-    const day = new Intl.DateTimeFormat(locale, bars ? { day: "numeric", month: "short", timeZone: zone } : { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: zone });
     const half = data.at.length > 1 ? (data.at[1] - data.at[0]) / 2 : 43200;
-    const order = data.series.map((_, i) => i);
-    if (bars) order.reverse();
+    const order = data.series.map((_, i) => i).reverse();
     const chart = new uPlot({
-      width: width(), height: Number(figure.dataset.height) || 240, padding: [12, 8, 0, 0],
+      width: width(), height: Number(figure.dataset.height) || 240, padding: [12, 22, 0, 0], // the last day stands under the last bar, and half of it beside it
       legend: { show: false },
-      cursor: { y: false, x: !bars, points: { show: !bars }, drag: { x: false, y: false } },
+      cursor: { y: false, x: false, points: { show: false }, drag: { x: false, y: false } },
       plugins: [tip(figure, data)],
       scales: {
-        x: { time: false, range: (u, min, max) => bars ? [min - half, max + half] : [min, max === min ? max + 1 : max] },
+        x: { time: false, range: (u, min, max) => [min - half, max + half] },
         y: { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
       },
       axes: [
         {
           stroke: token("--ink-3"), grid: { show: false }, ticks: { show: false }, font: `11px ${token("--font")}`, gap: 6, size: 30, space: 56,
-          splits: bars ? (u) => {
+          splits: (u) => {
             const every = Math.max(1, Math.ceil(data.at.length * 60 / Math.max(u.over.clientWidth || width(), 1)));
             return data.at.filter((_, i) => (data.at.length - 1 - i) % every === 0);
-          } : undefined,
-          values: (u, splits) => splits.map((s) => day.format(s * 1000)),
+          },
+          values: (u, splits) => splits.map((at) => data.labels[data.at.indexOf(at)] ?? ""), // as the table writes it
         },
         {
           stroke: token("--ink-3"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: `11px ${token("--font")}`, size: 48, gap: 6,
@@ -105,10 +101,9 @@
       ],
       series: [{}, ...order.map((i) => ({
         label: data.series[i],
-        stroke: bars ? undefined : token(colours[i % 6]),
-        width: bars ? 0 : 1.75,
-        fill: bars ? token(colours[i % 6]) : undefined,
-        paths: bars ? uPlot.paths.bars({ size: [0.66, 28, 2], radius: 0.12, gap: 1 }) : undefined,
+        width: 0,
+        fill: token(colours[i % 6]),
+        paths: uPlot.paths.bars({ size: [0.66, 28, 2], radius: 0.12, gap: 1 }),
         points: { show: false },
       }))],
     }, [data.at, ...order.map((i) => shown[i])], place);
