@@ -68,7 +68,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 	flags.StringVar(&b.Dir, "dir", ".", "`directory` whose disk is measured; the data is removed afterwards")
 	flags.StringSliceVar(&b.Views, "views", nil, "views to fold while the load runs, beside accounts")
 	flags.StringVar(&b.plot, "plot", "", "draw latency percentiles and the rate over time into an SVG `file`")
-	flags.StringVar(&b.profile, "cpuprofile", "", "write a CPU profile of what was measured to `file`, for go tool pprof")
+	flags.StringVar(&b.profile, "cpuprofile", "", "write a CPU profile of what was measured to `file`, for go tool pprof; with --apart it is the clients', and the server's goes to file.server")
 	flags.IntVar(&b.InFlight, "in-flight", 0, "commits under way at once (default: the server's)")
 	command.AddCommand(a.benchServerCommand())
 	return command
@@ -98,6 +98,9 @@ func (a *app) bench(ctx context.Context, b *benching) error {
 		}
 		defer file.Close()
 		b.Profiled = file
+		if b.apart {
+			b.ProfiledServer = b.profile + ".server"
+		}
 	}
 	run := load.Repeat
 	if b.halfMax {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 )
 
 // A server in a process of its own shares neither the garbage collector nor the scheduler with its clients:
@@ -31,11 +32,16 @@ type ready struct {
 
 // Serve is a server for a parent: it starts one with settings as StartChild gives them, prints its addresses
 // as one line of JSON, and stops when its input ends.
-func Serve(ctx context.Context, text string, in io.Reader, out io.Writer) error {
+func Serve(ctx context.Context, text string, in io.Reader, out io.Writer) (err error) {
 	var s settings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("the settings of the server to load: %w", err)
 	}
+	stop, err := s.profile()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	n, err := s.start(ctx)
 	if err != nil {
 		return err
@@ -45,6 +51,24 @@ func Serve(ctx context.Context, text string, in io.Reader, out io.Writer) error 
 	}
 	_, err = io.Copy(io.Discard, in)
 	return errors.Join(err, n.Close())
+}
+
+// profile profiles this process until stop is called, if a profile is asked for.
+func (s settings) profile() (stop func() error, err error) {
+	if s.Profile == "" {
+		return func() error { return nil }, nil
+	}
+	file, err := os.Create(s.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("profile: %w", err), file.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return file.Close()
+	}, nil
 }
 
 // Child is a server in a process of its own.

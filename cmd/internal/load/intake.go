@@ -27,12 +27,12 @@ func overIntake(ctx context.Context, c *client, now time.Time) (int, error) {
 	batch := c.next(now)
 	c.recorded.sent(batch, first, now)
 	o.body = appendCharges(o.body[:0], batch)
-	reply, err := o.conn.RequestWithContext(ctx, intake.Subject(tenantName), o.body)
+	reply, err := o.asking.ask(ctx, intake.Subject(tenantName), o.body)
 	if err != nil {
 		return 0, fmt.Errorf("publish to the intake: %w", err)
 	}
-	if bytes.Contains(reply.Data, []byte(`"error"`)) {
-		return 0, fmt.Errorf("the intake did not take a message: %.300s", reply.Data)
+	if bytes.Contains(reply, []byte(`"error"`)) {
+		return 0, fmt.Errorf("the intake did not take a message: %.300s", reply)
 	}
 	c.recorded.acknowledged(len(batch))
 	for i := range batch {

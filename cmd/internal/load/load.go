@@ -40,12 +40,14 @@ type Config struct {
 	Rate int
 	// Connections is how many connections the clients share at the NATS door; default one for 64 clients.
 	Connections int
-	Dir         string       // where the data directory is made; default: the current one
-	Keep        bool         // leave the data directory there
-	Views       []string     // views that are folded beside accounts while the load runs; default none
-	InFlight    int          // commits under way at once; 0: the server's default
-	Profiled    io.Writer    // gets a CPU profile of the measured slices; nil: none is made
-	Progress    func(string) // says what is being done
+	Dir         string    // where the data directory is made; default: the current one
+	Keep        bool      // leave the data directory there
+	Views       []string  // views that are folded beside accounts while the load runs; default none
+	InFlight    int       // commits under way at once; 0: the server's default
+	Profiled    io.Writer // gets a CPU profile of the measured slices; nil: none is made
+	// ProfiledServer is a file for the CPU profile of a server in a process of its own, from its start to its stop.
+	ProfiledServer string
+	Progress       func(string) // says what is being done
 	// Serve is a command line that runs Serve, for a server in a process of its own; empty runs it in this one.
 	Serve []string
 }

@@ -2,38 +2,30 @@ package load
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-
-	"github.com/nats-io/nats.go"
 )
 
-// overNATS asks over loopback TCP. Many clients share a connection, as the goroutines of one feature
-// service do.
+// overNATS asks over loopback TCP.
 type overNATS struct {
-	conn *nats.Conn
-	body []byte
+	asking *asking
+	body   []byte
 }
 
-// connectNATS returns the connection that a client shares with others, and makes it if it is the first.
-func (t *target) connectNATS(client int) (*nats.Conn, error) {
+// openNATS gives a client its place on a line, which it makes if the client is the first there.
+func (t *target) openNATS(client int) (*overNATS, error) {
 	i := client % t.cfg.Connections
-	for len(t.conns) <= i {
-		conn, err := nats.Connect(t.nats, nats.Name("bench-"+strconv.Itoa(i)))
+	for len(t.lines) <= i {
+		l, err := newLine(t.nats, "bench-"+strconv.Itoa(i))
 		if err != nil {
-			return nil, fmt.Errorf("connect to %s: %w", t.nats, err)
+			return nil, err
 		}
-		t.conns = append(t.conns, conn)
+		t.lines = append(t.lines, l)
 	}
-	return t.conns[i], nil
+	return &overNATS{asking: t.lines[i].place()}, nil
 }
 
 func (o *overNATS) ask(ctx context.Context, operation string) ([]byte, error) {
-	reply, err := o.conn.RequestWithContext(ctx, "credits."+tenantName+"."+operation, o.body)
-	if err != nil {
-		return nil, fmt.Errorf("ask over NATS: %w", err)
-	}
-	return reply.Data, nil
+	return o.asking.ask(ctx, "credits."+tenantName+"."+operation, o.body)
 }
 
 func (o *overNATS) Charge(ctx context.Context, batch []Charge) error {
@@ -54,5 +46,5 @@ func (o *overNATS) check(ctx context.Context, account string) error {
 	return readCheck(reply)
 }
 
-// close leaves the connection to the others; the target closes it.
+// Close leaves the line to the others; the target closes it.
 func (o *overNATS) Close() {}

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"creditstream/events/credit"
 	"creditstream/services/accounts"
 	"creditstream/services/node"
@@ -33,10 +31,10 @@ type target struct {
 	node       *node.Node // nil while the server has a process of its own
 	tenant     *accounts.Tenant
 	child      *Child
-	http, nats string       // where the doors are
-	conns      []*nats.Conn // that clients share
-	names      []string     // of the working set
-	another    *another     // a server that is not ours; nil otherwise
+	http, nats string   // where the doors are
+	lines      []*line  // that clients share
+	names      []string // of the working set
+	another    *another // a server that is not ours; nil otherwise
 }
 
 // another is a server of another kind, that Drive measures.
@@ -53,6 +51,7 @@ func startTarget(ctx context.Context, cfg Config, dir string) (t *target, err er
 		t.settings.Views = nil
 	}
 	if len(cfg.Serve) > 0 {
+		t.settings.Profile = cfg.ProfiledServer
 		if t.child, err = StartChild(ctx, cfg.Serve, t.settings.text()); err != nil {
 			return nil, err
 		}
@@ -76,8 +75,7 @@ func (t *target) open(_ context.Context, client int) (Door, error) {
 	}
 	switch t.cfg.Door {
 	case doorNATS:
-		conn, err := t.connectNATS(client)
-		return &overNATS{conn: conn}, err
+		return t.openNATS(client)
 	case doorHTTP:
 		return newOverHTTP(t.http), nil
 	}
@@ -103,10 +101,10 @@ func (t *target) openBooks(ctx context.Context) (err error) {
 }
 
 func (t *target) disconnect() {
-	for _, conn := range t.conns {
-		conn.Close()
+	for _, l := range t.lines {
+		l.close()
 	}
-	t.conns = nil
+	t.lines = nil
 }
 
 func (t *target) close() error {
@@ -155,6 +153,7 @@ type settings struct {
 	Doors    bool     `json:"doors"`
 	Meters   int      `json:"meters"`  // of the catalog, beside the one that is charged
 	Tenants  int      `json:"tenants"` // beside the one that is charged
+	Profile  string   `json:"profile"` // a file for a CPU profile of a process of its own; "" for none
 }
 
 // start starts a node with one tenant that has a catalog.
