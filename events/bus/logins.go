@@ -3,6 +3,7 @@ package bus
 import (
 	"crypto/subtle"
 	"net"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -13,6 +14,8 @@ const (
 	serviceLogin = "creditstream-service"
 	writerLogin  = "creditstream-writer"
 	doorLogin    = "creditstream-door"
+	// requestsLogin is followed by the tenant whose requests come in there, or nothing for the operator's.
+	requestsLogin = "creditstream-requests."
 )
 
 // logins decides which account a connecting client is a member of.
@@ -30,7 +33,7 @@ func (l logins) Check(client server.ClientAuthentication) bool {
 		token = opts.Token
 	}
 	switch {
-	case user == serviceLogin || user == writerLogin || user == doorLogin:
+	case user == serviceLogin || user == writerLogin || user == doorLogin || strings.HasPrefix(user, requestsLogin):
 		return l.checkOwn(client, user, token)
 	case user == "" && token == "":
 		return l.checkOperator(client)
@@ -45,11 +48,15 @@ func (l logins) checkOwn(client server.ClientAuthentication, user, token string)
 	}
 	own := &server.User{Username: user}
 	name := InternalAccount
-	switch user {
-	case serviceLogin:
+	switch tenant, requests := strings.CutPrefix(user, requestsLogin); {
+	case user == serviceLogin:
 		own.Permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"journal.>"}}}
-	case doorLogin:
+	case user == doorLogin:
 		name = OperatorAccount
+	case requests && tenant == "":
+		name, own.Permissions = OperatorAccount, operatorAnswers()
+	case requests:
+		name, own.Permissions = accountOf(tenant), tenantAnswers(tenant)
 	}
 	account, err := l.server.lookup(name)
 	if err != nil {

@@ -12,10 +12,9 @@ import (
 
 // In development mode a client without credentials is the operator. It is a
 // member of an account of its own, for the same reasons as a tenant, and imports
-// all that asks, reads or feeds an intake. What makes or changes streams is not
+// all that reads or feeds an intake; it is answered there. What makes or changes streams is not
 // there, and consumers are made through a door that refuses deliver subjects.
 var operatorImports = []string{
-	"credits.>",
 	"intake.>",
 	"$JS.API.INFO",
 	"$JS.API.STREAM.NAMES",
@@ -52,6 +51,16 @@ func operatorPermissions() *server.Permissions {
 		)
 	}
 	return &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
+}
+
+// operatorAnswers are the permissions of ConnectRequests in the operator's account,
+// whose clients may listen to any subject: what no answer may reach is what the
+// account imports, and the door for consumers.
+func operatorAnswers() *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Deny: append([]string{createSubject, durableSubject}, operatorImports...)},
+		Subscribe: &server.SubjectPermission{Allow: []string{"credits.*.*"}},
+	}
 }
 
 // openOperator gives the operator's account its imports.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 // tenantName is what a tenant may be called: it becomes a part of subjects and
@@ -47,10 +48,10 @@ func (s *Server) openAccounts() error {
 // on. Once is enough per start; a second call does nothing. A tenant is
 // [a-z0-9-]{1,32}.
 //
-// The account imports the tenant's requests ("credits.<tenant>.>") and its
-// intake ("intake.<tenant>.usage"). A reply subject that a client chooses means
-// a subject of its own account: what crosses the border carries one that the
-// server made.
+// The account imports the tenant's intake ("intake.<tenant>.usage"). A reply
+// subject that a client chooses means a subject of its own account: what crosses
+// the border carries one that the server made. Requests do not cross it: they are
+// answered inside (ConnectRequests).
 func (s *Server) AddTenant(tenant string) error {
 	if !tenantName.MatchString(tenant) {
 		return fmt.Errorf("add tenant %q: a tenant is 1 to 32 of a-z, 0-9 and -", tenant)
@@ -71,14 +72,35 @@ func (s *Server) AddTenant(tenant string) error {
 
 // openTenant makes a tenant's account in the server, with the imports that every tenant has.
 func (s *Server) openTenant(tenant string) (*server.Account, error) {
-	// The prefix keeps a tenant from being called like an account of ours.
-	account, _ := s.nats.LookupOrRegisterAccount("TENANT_" + tenant)
-	for _, subject := range []string{"credits." + tenant + ".>", "intake." + tenant + ".usage"} {
-		if err := account.AddServiceImport(s.internal, subject, subject); err != nil {
-			return nil, fmt.Errorf("add tenant %s: import %s: %w", tenant, subject, err)
-		}
+	account, _ := s.nats.LookupOrRegisterAccount(accountOf(tenant))
+	subject := "intake." + tenant + ".usage"
+	if err := account.AddServiceImport(s.internal, subject, subject); err != nil {
+		return nil, fmt.Errorf("add tenant %s: import %s: %w", tenant, subject, err)
 	}
 	return account, nil
+}
+
+// accountOf is the name of a tenant's account. The prefix keeps a tenant from being called like one of ours.
+func accountOf(tenant string) string { return "TENANT_" + tenant }
+
+// ConnectRequests opens a connection inside the account of a tenant, where its
+// requests ("credits.<tenant>.*") come in and are answered; for "" inside the
+// operator's, where those to all tenants do. It may subscribe to them and answer,
+// and nothing else: no answer crosses the account's border, whatever reply
+// subject the request had. The tenant must be added first. The caller closes it.
+//
+// A request that crossed the border by an import would cost the server three times
+// as much: an answer's subject, a header and an import are made for each.
+func (s *Server) ConnectRequests(tenant string) (*nats.Conn, error) {
+	return s.connect("creditstream-requests", requestsLogin+tenant)
+}
+
+// tenantAnswers are the permissions of ConnectRequests in a tenant's account.
+func tenantAnswers(tenant string) *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"credits." + tenant + ".*"}},
+	}
 }
 
 // lookup finds an account of ours, once the server is ready.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,9 +49,25 @@ func newTown(t *testing.T, cfg bus.Config) town {
 		}
 	}
 	must(js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "INTAKE", Subjects: []string{"intake.*.usage"}}))(t)
-	service := must(s.Connect("service"))(t)
+	w := town{s, nc, js}
+	for _, tenant := range []string{"acme", "umbra"} {
+		w.serve(t, tenant, "credits."+tenant+".*")
+	}
+	if cfg.DevTenantless {
+		w.serve(t, "", "credits.*.*")
+	}
+	return w
+}
+
+// serve answers the requests of a tenant, or of the operator, on whatever subject they want it.
+func (w town) serve(t *testing.T, tenant, subject string) {
+	t.Helper()
+	service := must(w.ConnectRequests(tenant))(t)
 	t.Cleanup(service.Close)
-	must(service.Subscribe("credits.*.*", func(m *nats.Msg) {
+	must(service.Subscribe(subject, func(m *nats.Msg) {
+		if m.Reply == "" {
+			return
+		}
 		if err := m.Respond([]byte("answer to " + m.Subject)); err != nil {
 			t.Error(err)
 		}
@@ -58,7 +75,6 @@ func newTown(t *testing.T, cfg bus.Config) town {
 	if err := service.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return town{s, nc, js}
 }
 
 // login connects as a client from outside.
@@ -318,12 +334,68 @@ func TestOnlyTheWriterPublishesToJournals(t *testing.T) {
 	w := newTown(t, bus.Config{})
 	service := must(w.Connect("service"))(t)
 	defer service.Close()
+	must(service.Subscribe("credits.acme.check", func(m *nats.Msg) {
+		if err := m.Respond(nil); err != nil {
+			t.Error(err)
+		}
+	}))(t)
 	silent(t, service, "a service", "journal.umbra.0", "forged")
 	if last := w.last(t, "umbra"); last != 5 {
 		t.Errorf("the journal ends at %d", last)
 	}
 	if _, err := request(t, w.nc, "journal.umbra.0", "commit"); err != nil {
 		t.Errorf("the writer: %v", err)
+	}
+}
+
+// What answers requests inside an account can do that and no more: whatever reply subject a request has, no
+// answer crosses the account's border.
+func TestWhatAnswersRequestsCanDoNothingElse(t *testing.T) {
+	w := newTown(t, bus.Config{DevTenantless: true})
+	for tenant, theirs := range map[string]string{"acme": "credits.acme.check", "": "credits.umbra.check"} {
+		entrance := must(w.ConnectRequests(tenant))(t)
+		t.Cleanup(entrance.Close)
+		for _, subject := range []string{
+			"journal.acme.0", "journal.umbra.0", "intake.acme.usage", "intake.umbra.usage", "$JS.API.INFO", "$JS.API.STREAM.INFO.INTAKE",
+			"$JS.API.CONSUMER.CREATE.JOURNAL_acme_0", "$JS.API.CONSUMER.DURABLE.CREATE.JOURNAL_acme_0.x", "$JS.API.CONSUMER.MSG.NEXT.JOURNAL_acme_0.feed",
+		} {
+			if err := entrance.PublishRequest(subject, "_INBOX.x", []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+			if err := entrance.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if err := entrance.LastError(); tenant != "" && !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(fmt.Sprint(err), strconv.Quote(subject)) && !strings.HasPrefix(subject, "journal.") {
+				t.Errorf("%q publishes to %s: %v", tenant, subject, err)
+			}
+		}
+		for _, subject := range []string{">", "_INBOX.>", "intake.>"} {
+			must(entrance.SubscribeSync(subject))(t)
+			if err := entrance.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if err := entrance.LastError(); !strings.Contains(fmt.Sprint(err), strconv.Quote(subject)) {
+				t.Errorf("%q subscribes to %s: %v", tenant, subject, err)
+			}
+		}
+		token := nats.Token("key-of-" + tenant)
+		if tenant == "" {
+			token = nats.Name("operator")
+		}
+		must(request(t, w.login(t, token), theirs, "{}"))(t)
+	}
+	if info := must(must(w.js.Stream(t.Context(), "INTAKE"))(t).Info(t.Context()))(t); info.State.Msgs != 0 {
+		t.Errorf("the intake got %d answers", info.State.Msgs)
+	}
+	for _, tenant := range []string{"acme", "umbra"} {
+		if last := w.last(t, tenant); last != 5 {
+			t.Errorf("the journal of %s ends at %d instead of 5", tenant, last)
+		}
+	}
+	for _, user := range []string{"creditstream-requests.acme", "creditstream-requests."} {
+		if _, err := nats.Connect(w.Addr(), nats.UserInfo(user, "key-of-acme")); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("somebody logged in as %s: %v", user, err)
+		}
 	}
 }
 

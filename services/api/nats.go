@@ -16,9 +16,8 @@ import (
 // tenant is decided before a message comes here, by NATS accounts (events/bus).
 
 const (
-	natsSubjects = "credits.*.*"
-	natsQueue    = "creditstream" // servers that share a tenant share its requests
-	natsActor    = "nats"         // a message does not say more about who sent it than the tenant
+	natsQueue = "creditstream" // servers that share a tenant share its requests
+	natsActor = "nats"         // a message does not say more about who sent it than the tenant
 )
 
 // Bounds of the requests of one tenant.
@@ -31,42 +30,71 @@ const (
 	natsFlushTime = time.Second
 )
 
-// NATSDoor answers requests until Close.
+// NATSDoor answers the requests that come in at its entrances, until Close.
 type NATSDoor struct {
 	*API
-	conn    *nats.Conn
-	sub     *nats.Subscription
 	counted map[string]*operationMetrics
-	drained chan struct{}
 	ctx     context.Context // of all that is under way; ended by cut
 	cut     context.CancelFunc
 
-	mu     sync.Mutex
-	closed bool
-	lanes  map[string]*lane
-	busy   sync.WaitGroup
+	mu        sync.Mutex
+	closing   bool // has no more entrances
+	closed    bool // and nothing more comes
+	entrances []*entrance
+	lanes     map[string]*lane
+	busy      sync.WaitGroup
 }
 
-// ServeNATS answers requests that arrive on the connection, which must be a service's, and not be used for
-// anything that may block.
-func (a *API) ServeNATS(conn *nats.Conn) (*NATSDoor, error) {
-	d := &NATSDoor{API: a, conn: conn, lanes: make(map[string]*lane), drained: make(chan struct{}), counted: map[string]*operationMetrics{
+// entrance is a connection on which requests come in and are answered.
+type entrance struct {
+	door    *NATSDoor
+	conn    *nats.Conn
+	sub     *nats.Subscription
+	answers string // what every subject begins with that somebody there may listen to
+	lane    *lane  // where all of it goes once the first was there; nil at an entrance of several tenants
+	drained chan struct{}
+}
+
+// OpenNATS returns a door without an entrance.
+func (a *API) OpenNATS() *NATSDoor {
+	d := &NATSDoor{API: a, lanes: make(map[string]*lane), counted: map[string]*operationMetrics{
 		"usage": a.metrics.of("natsUsage"), "check": a.metrics.of("natsCheck"), "balance": a.metrics.of("natsBalance"),
 		"": a.metrics.of("natsUnknown"),
 	}}
 	d.ctx, d.cut = context.WithCancel(context.Background())
-	var err error
-	if d.sub, err = conn.QueueSubscribe(natsSubjects, natsQueue, d.arrived); err != nil {
-		return nil, fmt.Errorf("open the NATS door: %w", err)
+	return d
+}
+
+// Listen makes a connection an entrance, and returns when requests are answered there. The connection must not
+// be used for anything else that may block, and be closed by the caller, after the door. It is in the account
+// of a tenant, whose requests are all that can come, or in one that the requests of all tenants come to; then
+// tenant is "".
+func (d *NATSDoor) Listen(conn *nats.Conn, tenant string) error {
+	e := &entrance{door: d, conn: conn, drained: make(chan struct{})}
+	subject := "credits.*.*"
+	if tenant != "" {
+		// A tenant's clients may listen to their inboxes alone. An answer elsewhere would reach nobody, or what
+		// the account imports.
+		subject, e.answers = "credits."+tenant+".*", nats.InboxPrefix
 	}
-	d.sub.SetClosedHandler(func(string) { close(d.drained) })
-	if err := d.sub.SetPendingLimits(natsPending, -1); err != nil {
-		return nil, fmt.Errorf("open the NATS door: %w", err)
+	var err error
+	if e.sub, err = conn.QueueSubscribe(subject, natsQueue, e.arrived); err != nil {
+		return fmt.Errorf("open the NATS door: %w", err)
+	}
+	e.sub.SetClosedHandler(func(string) { close(e.drained) })
+	if err := e.sub.SetPendingLimits(natsPending, -1); err != nil {
+		return fmt.Errorf("open the NATS door: %w", err)
 	}
 	if err := conn.Flush(); err != nil {
-		return nil, fmt.Errorf("open the NATS door: %w", err)
+		return fmt.Errorf("open the NATS door: %w", err)
 	}
-	return d, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing {
+		return fmt.Errorf("open the NATS door: %w", errStopping)
+	}
+	d.entrances = append(d.entrances, e)
+	return nil
 }
 
 // Close takes no more requests and returns when those that came are answered. What waits when ctx ends is
@@ -74,13 +102,21 @@ func (a *API) ServeNATS(conn *nats.Conn) (*NATSDoor, error) {
 // is ErrBusy when something did not heed that.
 func (d *NATSDoor) Close(ctx context.Context) error {
 	defer d.cut()
-	if err := d.sub.Drain(); err != nil {
-		d.log.Warn("the NATS door takes no more requests", "error", err)
+	d.mu.Lock()
+	d.closing = true
+	entrances := d.entrances
+	d.mu.Unlock()
+	for _, e := range entrances {
+		if err := e.sub.Drain(); err != nil {
+			d.log.Warn("the NATS door takes no more requests", "error", err)
+		}
 	}
-	if d.conn.IsConnected() { // else nothing more can come, and nobody could say so
-		select {
-		case <-d.drained:
-		case <-ctx.Done():
+	for _, e := range entrances {
+		if e.conn.IsConnected() { // else nothing more can come, and nobody could say so
+			select {
+			case <-e.drained:
+			case <-ctx.Done():
+			}
 		}
 	}
 	d.mu.Lock()
@@ -103,32 +139,47 @@ func (d *NATSDoor) Close(ctx context.Context) error {
 			return fmt.Errorf("close the NATS door: %w", ErrBusy)
 		}
 	}
-	if err := d.conn.FlushTimeout(natsFlushTime); err != nil && d.conn.IsConnected() {
-		d.log.Warn("the last answers over NATS may not have arrived", "error", err)
+	for _, e := range entrances {
+		if err := e.conn.FlushTimeout(natsFlushTime); err != nil && e.conn.IsConnected() {
+			d.log.Warn("the last answers over NATS may not have arrived", "error", err)
+		}
 	}
 	return nil
 }
 
+// question is a message and where it came in.
+type question struct {
+	*nats.Msg
+	at *entrance
+}
+
 // arrived is called for one message after another. It only puts the message in its tenant's lane.
-func (d *NATSDoor) arrived(m *nats.Msg) {
+func (e *entrance) arrived(m *nats.Msg) {
+	d, q := e.door, question{m, e}
 	_, rest, _ := strings.Cut(m.Subject, ".")
 	name, operation, _ := strings.Cut(rest, ".")
 	if d.counted[operation] == nil || operation == "" {
-		d.refuse(m, "", &rules.Refusal{Code: codeNotFound, Detail: "known are usage, check and balance"}, 0)
+		d.refuse(q, "", &rules.Refusal{Code: codeNotFound, Detail: "known are usage, check and balance"}, 0)
 		return
 	}
-	l, err := d.laneOf(name)
-	if err != nil {
-		d.refuse(m, operation, err, 0)
-		return
+	l := e.lane
+	if l == nil {
+		var err error
+		if l, err = d.laneOf(name); err != nil {
+			d.refuse(q, operation, err, 0)
+			return
+		}
+		if e.answers != "" {
+			e.lane = l
+		}
 	}
 	l.mu.Lock()
 	if l.waitingBytes > laneBacklog {
 		l.mu.Unlock()
-		d.refuse(m, operation, &rules.Refusal{Code: codeUnavailable, Detail: "too many requests are waiting: slow down, and repeat this one"}, 0)
+		d.refuse(q, operation, &rules.Refusal{Code: codeUnavailable, Detail: "too many requests are waiting: slow down, and repeat this one"}, 0)
 		return
 	}
-	l.waiting = append(l.waiting, m)
+	l.waiting = append(l.waiting, q)
 	l.waitingBytes += len(m.Data)
 	start := l.running < lanesAtOnce
 	if start {
@@ -171,33 +222,38 @@ const (
 	natsErrorCodeHeader = "Nats-Service-Error-Code"
 )
 
+// wantsAnswer reports whether an answer could reach anybody.
+func (q question) wantsAnswer() bool {
+	return q.Reply != "" && strings.HasPrefix(q.Reply, q.at.answers)
+}
+
 // refuse answers a request as a whole with a problem.
-func (d *NATSDoor) refuse(m *nats.Msg, operation string, err error, scale int) {
+func (d *NATSDoor) refuse(q question, operation string, err error, scale int) {
 	p := ProblemOf(err, scale)
 	d.counted[operation].observe(p.Status, 0)
 	if p.Code == string(codeUnavailable) && d.ctx.Err() == nil { // a server that stops says it once, not for each request
 		d.log.Warn("unavailable", "operation", d.counted[operation].operation, "reason", err)
 	}
-	if m.Reply == "" {
+	if !q.wantsAnswer() {
 		return
 	}
-	answer := nats.NewMsg(m.Reply)
+	answer := nats.NewMsg(q.Reply)
 	answer.Header[natsErrorHeader] = []string{p.Code}
 	answer.Header[natsErrorCodeHeader] = []string{fmt.Sprint(p.Status)}
 	answer.Data = encoded(p)
-	if err := d.conn.PublishMsg(answer); err != nil {
+	if err := q.at.conn.PublishMsg(answer); err != nil {
 		d.log.Warn("answer over NATS", "error", err)
 	}
 }
 
 // answer sends what was asked for. It is not flushed here: the client does that when it has nothing more
 // to send.
-func (d *NATSDoor) answer(m *nats.Msg, operation string, body []byte, started time.Time) {
+func (d *NATSDoor) answer(q question, operation string, body []byte, started time.Time) {
 	d.counted[operation].observe(200, time.Since(started))
-	if m.Reply == "" {
+	if !q.wantsAnswer() {
 		return
 	}
-	if err := d.conn.Publish(m.Reply, body); err != nil {
+	if err := q.at.conn.Publish(q.Reply, body); err != nil {
 		d.log.Warn("answer over NATS", "error", err)
 	}
 }

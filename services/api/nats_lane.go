@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"creditstream/projections/statement"
 	"creditstream/services/accounts"
 )
@@ -22,7 +20,7 @@ type lane struct {
 	tenant *accounts.Tenant
 
 	mu           sync.Mutex
-	waiting      []*nats.Msg
+	waiting      []question
 	waitingBytes int
 	running      int
 }
@@ -42,7 +40,7 @@ func (l *lane) run() {
 }
 
 // take moves the next batch into dst, or counts the caller as gone when nothing waits.
-func (l *lane) take(dst []*nats.Msg) []*nats.Msg {
+func (l *lane) take(dst []question) []question {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size, n := 0, 0
@@ -64,7 +62,7 @@ func (l *lane) take(dst []*nats.Msg) []*nats.Msg {
 
 // laneWork is what serving a batch takes; its memory serves the next one.
 type laneWork struct {
-	batch    []*nats.Msg
+	batch    []question
 	uses     []natsUse
 	events   []usageEvent
 	requests []accounts.Request
@@ -73,7 +71,7 @@ type laneWork struct {
 
 // natsUse is a message with usage: the place of its events.
 type natsUse struct {
-	message  *nats.Msg
+	question
 	from, to int
 }
 
@@ -87,43 +85,43 @@ func (w *laneWork) serve(l *lane) {
 		}
 	}()
 	if ctx.Err() != nil {
-		for _, m := range w.batch {
-			d.refuse(m, operationIn(m), errStopping, 0)
+		for _, q := range w.batch {
+			d.refuse(q, operationIn(q), errStopping, 0)
 		}
 		return
 	}
 	w.uses, w.events, w.requests = w.uses[:0], w.events[:0], w.requests[:0]
-	for _, m := range w.batch {
-		operation := operationIn(m)
-		if len(m.Data) > maxBatch {
-			d.refuse(m, operation, tooLarge(maxBatch), 0)
+	for _, q := range w.batch {
+		operation := operationIn(q)
+		if len(q.Data) > maxBatch {
+			d.refuse(q, operation, tooLarge(maxBatch), 0)
 			continue
 		}
 		if operation == "usage" {
-			w.decode(l, m)
+			w.decode(l, q)
 			continue
 		}
-		body, err := l.ask(ctx, operation, m.Data)
+		body, err := l.ask(ctx, operation, q.Data)
 		if err != nil {
-			d.refuse(m, operation, err, scaleOf(l.tenant))
+			d.refuse(q, operation, err, scaleOf(l.tenant))
 			continue
 		}
-		d.answer(m, operation, body, started)
+		d.answer(q, operation, body, started)
 	}
 	w.carryOut(ctx, l, started)
 	clear(w.events)
 	clear(w.requests)
 }
 
-func operationIn(m *nats.Msg) string { return m.Subject[strings.LastIndexByte(m.Subject, '.')+1:] }
+func operationIn(q question) string { return q.Subject[strings.LastIndexByte(q.Subject, '.')+1:] }
 
-func (w *laneWork) decode(l *lane, m *nats.Msg) {
-	events, err := decodeEvents(m.Data)
+func (w *laneWork) decode(l *lane, q question) {
+	events, err := decodeEvents(q.Data)
 	if err != nil {
-		l.door.refuse(m, "usage", err, scaleOf(l.tenant))
+		l.door.refuse(q, "usage", err, scaleOf(l.tenant))
 		return
 	}
-	use := natsUse{message: m, from: len(w.events)}
+	use := natsUse{question: q, from: len(w.events)}
 	for i := range events {
 		if events[i].Fault == nil {
 			events[i].Request.Actor = natsActor
@@ -153,11 +151,11 @@ func (w *laneWork) carryOut(ctx context.Context, l *lane, started time.Time) {
 	for _, u := range w.uses {
 		r := results{answers: all[u.from:u.to], scale: scale}
 		if unknown := r.allUnknown(); unknown != nil {
-			l.door.refuse(u.message, "usage", unknown, scale)
+			l.door.refuse(u.question, "usage", unknown, scale)
 			continue
 		}
 		w.out = r.appendJSON(w.out[:0])
-		l.door.answer(u.message, "usage", w.out, started)
+		l.door.answer(u.question, "usage", w.out, started)
 	}
 }
 

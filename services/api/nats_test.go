@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -26,8 +27,24 @@ func natsShop(t testing.TB) (*shop, *api.NATSDoor) {
 			PutAccount: rules.PutAccount{Plan: rules.Set("base")}, Lots: []rules.OpeningLot{{Pool: "purchased", Credits: 100_000_000}},
 		})
 	}
-	door := trial.Must(s.api.ServeNATS(s.NATS))(t)
-	return s, door
+	return s, s.serveNATS(s.api, "shop", "other")
+}
+
+// serveNATS opens a NATS door with an entrance for each tenant, and one inside for all.
+func (s *shop) serveNATS(a *api.API, tenants ...string) *api.NATSDoor {
+	s.t.Helper()
+	door := a.OpenNATS()
+	for _, tenant := range tenants {
+		conn := trial.Must(s.Bus.ConnectRequests(tenant))(s.t)
+		s.t.Cleanup(conn.Close)
+		if err := door.Listen(conn, tenant); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := door.Listen(s.NATS, ""); err != nil {
+		s.t.Fatal(err)
+	}
+	return door
 }
 
 func (s *shop) client(tenant string) *nats.Conn {
@@ -116,6 +133,47 @@ func TestATenantAsksOnlyForItself(t *testing.T) {
 	problem, _ := ask(t, s.NATS, "credits.nobody.balance", `{"account":"a"}`)
 	if problem["code"] != "unknown_tenant" {
 		t.Errorf("a tenant that is not there: %v", problem)
+	}
+}
+
+// A reply subject that nobody of the tenant may listen to gets no answer, and does not fill the log with refusals.
+func TestAnAnswerThatCannotArriveIsNotSent(t *testing.T) {
+	s, first := natsShop(t)
+	door := s.api.OpenNATS()
+	entrance := trial.Must(s.Bus.ConnectRequests("shop"))(t)
+	t.Cleanup(entrance.Close)
+	if err := door.Listen(entrance, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nc := s.client("shop")
+	for _, reply := range []string{"intake.shop.usage", "journal.shop.0", "_INBOX"} {
+		for _, body := range []string{use("e1", 1), "{"} {
+			if err := nc.PublishRequest("credits.shop.usage", reply, []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	trial.Eventually(t, "the usage is recorded", func() bool { return s.Remaining(s.Find("shop"), "a") == "99" })
+	ask(t, nc, "credits.shop.balance", `{"account":"a"}`)
+	if err := errors.Join(entrance.Flush(), entrance.LastError()); err != nil {
+		t.Error(err)
+	}
+	if err := door.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A door that closed has no more entrances.
+func TestADoorThatClosedOpensNoEntrance(t *testing.T) {
+	s, door := natsShop(t)
+	if err := door.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := door.Listen(s.NATS, ""); err == nil {
+		t.Error("an entrance was opened")
 	}
 }
 
@@ -239,7 +297,7 @@ func TestUsageThatGaveUpIsDecidedAsItWasSent(t *testing.T) {
 	s.Do(tenant, "a", &rules.ImportAccount{
 		PutAccount: rules.PutAccount{Plan: rules.Set("base")}, Lots: []rules.OpeningLot{{Pool: "purchased", Credits: 100_000_000}},
 	})
-	door := trial.Must(api.New(api.Config{Accounts: s.Accounts, Dev: true, AnswerWithin: 50 * time.Millisecond}).ServeNATS(s.NATS))(t)
+	door := s.serveNATS(api.New(api.Config{Accounts: s.Accounts, Dev: true, AnswerWithin: 50 * time.Millisecond}), "shop")
 	held, release := make(chan struct{}), make(chan struct{})
 	go func() {
 		_ = tenant.Shards()[0].Between(context.Background(), func() error {

@@ -93,7 +93,7 @@ func TestADoorNamesWhatDoesNotLeave(t *testing.T) {
 func TestTheNATSDoorClosesInAStall(t *testing.T) {
 	s := newShop(t)
 	tenant := s.Tenant("shop", "tecpet")
-	door := trial.Must(api.New(api.Config{Accounts: s.Accounts, Dev: true, AnswerWithin: time.Hour}).ServeNATS(s.NATS))(t)
+	door := s.serveNATS(api.New(api.Config{Accounts: s.Accounts, Dev: true, AnswerWithin: time.Hour}), "shop")
 	held, release := make(chan struct{}), make(chan struct{})
 	between := make(chan error, 1)
 	go func() {

@@ -61,7 +61,8 @@ func (n *Node) close() error {
 		n.credentials.Close()
 	}
 	faults = append(faults, bounded("write the marks", settleWithin+markInterval, n.marks.close))
-	for _, conn := range []*nats.Conn{n.requests, n.writer, n.services} {
+	n.entrances.close()
+	for _, conn := range []*nats.Conn{n.writer, n.services} {
 		if conn != nil {
 			conn.Close()
 		}

@@ -57,11 +57,8 @@ func (n *Node) openDoors(ctx context.Context) error {
 	if err := n.openVitals(d.api.Metrics()); err != nil {
 		return err
 	}
-	// The door has a connection of its own: a flood of requests must not delay acks or feeds.
-	if n.requests, err = n.connect(ctx, "creditstream-requests"); err != nil {
-		return err
-	}
-	if d.nats, err = d.api.ServeNATS(n.requests); err != nil {
+	d.nats = d.api.OpenNATS()
+	if err := n.openEntrances(ctx); err != nil {
 		return err
 	}
 	d.sweeper = cycles.Start(n.accounts, cycles.Config{Logger: n.log})

@@ -72,5 +72,9 @@ func (n *Node) authenticateNATS(_, token string) (tenant string, ok bool) {
 	if err != nil || who.Tenant == "" || !who.Can(credentials.Usage) {
 		return "", false
 	}
+	if err := n.openEntrance(who.Tenant); err != nil {
+		n.log.Warn("a client of NATS was not let in", "tenant", who.Tenant, "error", err)
+		return "", false
+	}
 	return who.Tenant, true
 }

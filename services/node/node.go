@@ -98,7 +98,7 @@ type Node struct {
 	bus         *bus.Server
 	writer      *nats.Conn // the only one that may publish to journals
 	services    *nats.Conn
-	requests    *nats.Conn // the NATS door's
+	entrances   entrances
 	credentials *credentials.Store
 	personal    *personal.Store
 	views       views
