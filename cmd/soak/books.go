@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -19,6 +20,9 @@ const repeatOld = 300
 // closeBooks asks the server again about everything in doubt and compares all that it says with the record.
 // since is how many commands were acknowledged before this round.
 func (d *driver) closeBooks(ctx context.Context, url string, since int, rng *rand.Rand, r *result) error {
+	if err := d.awaitFed(ctx, url, since); err != nil {
+		return err
+	}
 	for _, q := range d.record.doubtful() {
 		d.send(ctx, url, q)
 	}
@@ -35,6 +39,9 @@ func (d *driver) closeBooks(ctx context.Context, url string, since int, rng *ran
 		return err
 	}
 	if err := d.compareBalances(ctx, url, r); err != nil {
+		return err
+	}
+	if err := d.compareAside(ctx, url, rng, r); err != nil {
 		return err
 	}
 	wrong := r.Lost > before.Lost || r.Changed > before.Changed || r.Doubled > before.Doubled || r.Overdrawn > before.Overdrawn
@@ -57,6 +64,7 @@ func (d *driver) repeat(ctx context.Context, url string, since int, rng *rand.Ra
 		again = append(again, rec.acked[rec.order[rng.IntN(since)]].request)
 	}
 	rec.mu.Unlock()
+	again = slices.DeleteFunc(again, func(q request) bool { return q.Kind == fed }) // through the door it would be another request
 	rng.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 	work := make(chan request)
 	var running sync.WaitGroup
@@ -98,14 +106,7 @@ type line struct {
 
 // compareJournal reads the whole journal as any consumer would.
 func (d *driver) compareJournal(ctx context.Context, url string, r *result) error {
-	a, err := d.ask(ctx, url, http.MethodGet, base+"/events", "", "")
-	if err == nil && a.status != http.StatusOK {
-		err = fmt.Errorf("%d %s", a.status, a.body)
-	}
-	if err != nil {
-		return fmt.Errorf("read the journal: %w", err)
-	}
-	found, times, err := entriesOf(a.body)
+	found, times, err := d.readJournal(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -137,6 +138,18 @@ func (d *driver) compareJournal(ctx context.Context, url string, r *result) erro
 	}
 	rec.entries = found
 	return nil
+}
+
+// readJournal reads all entries: the hash of each by account and key, and how often it is there.
+func (d *driver) readJournal(ctx context.Context, url string) (found map[string][32]byte, times map[string]int, err error) {
+	a, err := d.ask(ctx, url, http.MethodGet, base+"/events", "", "")
+	if err == nil && a.status != http.StatusOK {
+		err = fmt.Errorf("%d %s", a.status, a.body)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return entriesOf(a.body)
 }
 
 // entriesOf groups events into entries: the hash of each by account and key, and how often it is there.

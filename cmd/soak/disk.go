@@ -32,6 +32,7 @@ type disorder struct {
 	name    string
 	reserve int64 // of the server
 	begin   func(*faultfs.Disk)
+	killed  bool // before the disk comes back: the next process knows nothing of what failed
 }
 
 const (
@@ -52,12 +53,14 @@ func disorders() []disorder {
 		}
 	}
 	return []disorder{
-		{"nearly full", soakReserve, func(d *faultfs.Disk) { d.SetFree(soakReserve - 1) }},
-		{"syncs of one stream fail", soakReserve, failing(faultfs.OpSync, "JOURNAL_")},
-		{"writes fail", soakReserve, failing(faultfs.OpWrite, "nats/")},
-		{"full", noReserve, func(d *faultfs.Disk) { d.SetFree(0) }},
-		{"full, with a reserve", soakReserve, func(d *faultfs.Disk) { d.SetFree(0) }},
-		{"syncs fail", soakReserve, failing(faultfs.OpSync, "nats/")},
+		{"nearly full", soakReserve, func(d *faultfs.Disk) { d.SetFree(soakReserve - 1) }, false},
+		{"syncs of one stream fail", soakReserve, failing(faultfs.OpSync, "JOURNAL_"), false},
+		{"syncs of one stream fail, and the server is killed", soakReserve, failing(faultfs.OpSync, "JOURNAL_"), true},
+		{"writes fail", soakReserve, failing(faultfs.OpWrite, "nats/"), false},
+		{"full", noReserve, func(d *faultfs.Disk) { d.SetFree(0) }, false},
+		{"full, with a reserve", soakReserve, func(d *faultfs.Disk) { d.SetFree(0) }, false},
+		{"syncs fail", soakReserve, failing(faultfs.OpSync, "nats/"), false},
+		{"syncs fail, and the server is killed", soakReserve, failing(faultfs.OpSync, "nats/"), true},
 	}
 }
 
@@ -100,7 +103,8 @@ func (l *life) disturb(ctx context.Context, s *session, r *result, o disorder) e
 	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan struct{})
-	go func() { defer close(ended); l.driver.load(loading, l.server.url) }()
+	serving := l.server // the field may be another one's by the time it ends
+	go func() { defer close(ended); l.driver.load(loading, serving) }()
 	stop := func() { cancel(); <-ended }
 	defer stop()
 
@@ -113,8 +117,21 @@ func (l *life) disturb(ctx context.Context, s *session, r *result, o disorder) e
 	if err := l.driver.compareBalances(ctx, l.server.url, r); err != nil {
 		r.problem("%s: reads do not go on: %v", o.name, err)
 	}
+	if o.killed {
+		l.server.kill()
+		stop()
+	}
 	l.disk.SetFault(nil)
 	l.disk.SetFree(-1)
+	if o.killed {
+		if err := l.restart(ctx); err != nil {
+			return err
+		}
+		// What had no answer is found now, and answered: it has to be on the disk.
+		if err := l.driver.closeBooks(ctx, l.server.url, max(0, l.driver.record.size()-repeatNew), s.rng, r); err != nil {
+			return l.explain(err)
+		}
+	}
 	if err := l.await(ctx, "take work again, by itself", func() (bool, error) { return l.takes(ctx) }); err != nil {
 		return fmt.Errorf("%s: %w", o.name, err)
 	}

@@ -60,6 +60,7 @@ const (
 	grant    kind = "grant"
 	purchase kind = "purchase"
 	reverse  kind = "reverse"
+	fed      kind = "intake" // usage that JetStream acknowledged and the server records later
 )
 
 func accountName(i int) string { return fmt.Sprintf("account-%02d", i) }
@@ -76,6 +77,8 @@ func accountNames() []string {
 type driver struct {
 	http   *http.Client
 	record *record
+	aside  *aside
+	feeds  bool // usage to the intake, too
 	round  int
 	trace  uint64 // of random choices
 }
@@ -83,7 +86,7 @@ type driver struct {
 func newDriver(rec *record, seed uint64) *driver {
 	return &driver{
 		http:   &http.Client{Timeout: closeWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * clients}},
-		record: rec, trace: seed,
+		record: rec, aside: new(aside), feeds: true, trace: seed,
 	}
 }
 
@@ -162,8 +165,10 @@ func grantBody(credits string) string {
 }
 
 // load sends commands from many clients until ctx ends.
-func (d *driver) load(ctx context.Context, url string) {
+func (d *driver) load(ctx context.Context, server *server) {
 	var running sync.WaitGroup
+	url := server.url
+	running.Go(func() { d.besides(ctx, url, server.nats, rand.New(rand.NewPCG(d.trace, uint64(d.round)<<32))) })
 	for i := range clients {
 		c := &client{driver: d, url: url, rng: rand.New(rand.NewPCG(d.trace, uint64(d.round*clients+i))), name: fmt.Sprintf("r%d-c%d", d.round, i)}
 		running.Go(func() { c.run(ctx) })

@@ -106,7 +106,8 @@ func (l *life) runAndKill(ctx context.Context, s *session, view string) error {
 	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan struct{})
-	go func() { defer close(ended); l.driver.load(loading, l.server.url) }()
+	serving := l.server // the field may be another one's by the time it ends
+	go func() { defer close(ended); l.driver.load(loading, serving) }()
 	defer func() { cancel(); <-ended }()
 	patience := time.Duration(50+s.rng.IntN(500)) * time.Millisecond // for a random moment
 	if l.cfg.Trap != "" {

@@ -21,6 +21,7 @@ const startWithin = 2 * time.Minute
 // server is a running victim.
 type server struct {
 	url   string
+	nats  string // of the intake
 	cmd   *exec.Cmd
 	stdin io.Closer
 	log   string
@@ -84,12 +85,12 @@ func start(ctx context.Context, cfg victimConfig, log string) (*server, error) {
 		return nil, err
 	}
 	select {
-	case s.url = <-ready:
-		return s, nil
+	case line := <-ready:
+		return s.at(line), nil
 	case <-s.ended:
 		select {
-		case s.url = <-ready: // what it had to say was all
-			return s, nil
+		case line := <-ready: // what it had to say was all
+			return s.at(line), nil
 		default:
 		}
 		return nil, fmt.Errorf("%w: %s", errNotServed, s.lastWords())
@@ -100,6 +101,14 @@ func start(ctx context.Context, cfg victimConfig, log string) (*server, error) {
 	}
 	s.kill()
 	return nil, err
+}
+
+// at notes the addresses of a server; what verifies prints a report instead.
+func (s *server) at(line string) *server {
+	if s.url = line; strings.HasPrefix(line, "http") {
+		s.url, s.nats, _ = strings.Cut(line, " ")
+	}
+	return s
 }
 
 // kill ends the process at once and returns when it is gone.

@@ -68,8 +68,8 @@ func TestKills(t *testing.T) {
 // Invariant 1 on a disk that is nearly full, and on one whose syncs fail: new work is refused, reads go on, and the
 // server recovers by itself.
 func TestADiskThatFillsUpOrFails(t *testing.T) {
-	if r := campaigned(t, disk{}, 2); r.Faults != 2 {
-		t.Errorf("%d disorders of 2", r.Faults)
+	if r := campaigned(t, disk{}, 3); r.Faults != 3 {
+		t.Errorf("%d disorders of 3", r.Faults)
 	}
 }
 

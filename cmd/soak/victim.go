@@ -53,13 +53,13 @@ func victim(text string) error {
 		return json.NewEncoder(os.Stdout).Encode(report)
 	}
 	n, err := node.Start(context.Background(), node.Config{
-		Data: cfg.Data, Listen: "127.0.0.1:0", Dev: true, UnsafeNoSync: cfg.NoSync, AcceptLostAnchors: cfg.AcceptLostAnchors,
+		Data: cfg.Data, Listen: "127.0.0.1:0", NATSListen: "127.0.0.1:0", Dev: true, UnsafeNoSync: cfg.NoSync, AcceptLostAnchors: cfg.AcceptLostAnchors,
 		Reserve: cfg.Reserve, Trap: cfg.trap(), Logger: log, TestClock: cfg.TestClock,
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Println(n.HTTP())
+	fmt.Println(n.HTTP(), n.NATS())
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}

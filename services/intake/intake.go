@@ -57,6 +57,10 @@ type Config struct {
 	// MaxRefusedBytes is the size of the stream of what was refused, of all tenants: beyond it every
 	// intake that refuses something waits, so that refused usage cannot fill the disk. Default 2 GiB.
 	MaxRefusedBytes int64
+	// SyncNames and SyncRefusedNames see to it that the files of the two streams are found under their names after
+	// a power cut; nil when that is another machine's business. A publisher has JetStream's own acknowledgement before
+	// that of the first.
+	SyncNames, SyncRefusedNames func() error
 	// Replicas of the two streams. Default 1.
 	Replicas int
 	Logger   *slog.Logger
@@ -91,6 +95,12 @@ func Start(ctx context.Context, cfg Config) (*Intake, error) {
 	cfg.Replicas = cmp.Or(cfg.Replicas, 1)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.SyncNames == nil {
+		cfg.SyncNames = func() error { return nil }
+	}
+	if cfg.SyncRefusedNames == nil {
+		cfg.SyncRefusedNames = func() error { return nil }
 	}
 	in := &Intake{
 		cfg: cfg, log: cfg.Logger, arrived: make(chan jetstream.Msg, maxTogether),
@@ -188,7 +198,9 @@ func (in *Intake) run(ctx context.Context) {
 	for {
 		select {
 		case m := <-in.arrived:
-			in.record(ctx, in.gather(m))
+			batch := in.gather(m)
+			in.syncNames()
+			in.record(ctx, batch)
 		case <-tick.C:
 			in.retry(ctx)
 			in.purge(ctx)
@@ -276,6 +288,16 @@ func (in *Intake) delete(ctx context.Context, through uint64, of ...jetstream.St
 	err := in.waiting.Purge(ctx, append(of, jetstream.WithPurgeSequence(through+1))...)
 	if err != nil {
 		in.log.Warn("recorded usage could not be deleted from the intake", "error", err)
+		return false
 	}
-	return err == nil
+	in.syncNames() // the block that is left was made anew, and the next message goes there
+	return true
+}
+
+// syncNames keeps what waits over a power cut. A publisher was told by JetStream, without us: on a file system that
+// forgets names, the moment in between cannot be helped.
+func (in *Intake) syncNames() {
+	if err := in.cfg.SyncNames(); err != nil {
+		in.log.Warn("usage that waits may not survive a power cut", "error", err)
+	}
 }

@@ -59,6 +59,9 @@ func (in *Intake) refuse(ctx context.Context, tenant, name string, sent []byte, 
 	if _, err := in.js.PublishMsg(ctx, message, jetstream.WithMsgID(name)); err != nil {
 		return fmt.Errorf("list refused usage: %w", err)
 	}
+	if err := in.cfg.SyncRefusedNames(); err != nil {
+		return fmt.Errorf("list refused usage: %w", err)
+	}
 	return nil
 }
 

@@ -25,6 +25,8 @@ import (
 const (
 	// watchEvery is how often the disk is looked at.
 	watchEvery = 250 * time.Millisecond
+	// askEvery is how often the embedded server is asked for frozen streams; what its log says is known at once.
+	askEvery = 2 * time.Second
 	// defaultReserve is what has to be free for new work, in bytes: the views' memtables may want three times 64 MiB.
 	defaultReserve = 256 << 20
 	// lately is more than what lies between a failed sync and its being noticed: what was written since then is
@@ -45,6 +47,7 @@ type watch struct {
 	next     time.Time // when a restart may be tried again
 	patience time.Duration
 	noted    time.Time // when the file said so last
+	asked    time.Time // when the server was asked whether a stream is frozen
 }
 
 func (n *Node) watchDisk() {
@@ -77,7 +80,11 @@ func (w *watch) stop() error {
 func (n *Node) look(ctx context.Context, w *watch) {
 	now := time.Now()
 	if n.bus != nil {
-		if fault := n.bus.Fault(); fault != nil {
+		fault := n.bus.Fault()
+		if fault == nil && now.Sub(w.asked) > askEvery {
+			w.asked, fault = now, n.bus.Frozen()
+		}
+		if fault != nil {
 			n.keepOut(fault)
 			if now.After(w.next) && !n.recoverBus(ctx, w) {
 				w.next, w.patience = time.Now().Add(w.patience), min(2*w.patience, maxPatience)

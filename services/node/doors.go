@@ -44,7 +44,10 @@ func (n *Node) openDoors(ctx context.Context) error {
 	}
 	n.openPurchases()
 	var err error
-	d.intake, err = intake.Start(ctx, intake.Config{NATS: n.services, Accounts: n.accounts, Decode: api.DecodeIntake, Replicas: n.cfg.External.Replicas, Logger: n.log})
+	d.intake, err = intake.Start(ctx, intake.Config{
+		NATS: n.services, Accounts: n.accounts, Decode: api.DecodeIntake, Replicas: n.cfg.External.Replicas, Logger: n.log,
+		SyncNames: n.syncNames(intake.StreamName), SyncRefusedNames: n.syncNames(intake.RefusedStreamName),
+	})
 	if err != nil {
 		return err
 	}
