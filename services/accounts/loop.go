@@ -433,7 +433,11 @@ func (s *Shard) send() {
 	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+len(s.applying) >= s.cfg.InFlight+maxApplying {
 		return
 	}
-	o.body = s.encoder.Seal(o.body)
+	body, entries := o.body, o.entries
+	// Handed on, and kept by whoever follows the journal: so as large as they are, and not as large as they
+	// might have become. The next commit grows in the memory of this one.
+	o.entries = append(make([]credit.Entry, 0, len(entries)), entries...)
+	o.body = s.encoder.Seal(append(make([]byte, 0, len(body)+1), body...))
 	s.sequence++
 	o.sequence = s.sequence
 	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(o, head, err) }); err != nil {
@@ -442,7 +446,8 @@ func (s *Shard) send() {
 	}
 	s.trap(TrappedPublished)
 	s.sent = append(s.sent, o)
-	s.open = s.nextCommit(o)
+	clear(entries)
+	s.open = s.nextCommit(body[:0], entries[:0])
 	// Staged now, because from here on the accounts move on to what the next commit says.
 	o.stage = s.takeStage()
 	for _, e := range o.touched {
@@ -459,17 +464,14 @@ func (s *Shard) send() {
 	s.staged(o)
 }
 
-// nextCommit returns the open commit after last.
-func (s *Shard) nextCommit(last *commit) *commit {
+// nextCommit returns an open commit that grows in memory used before.
+func (s *Shard) nextCommit(body []byte, entries []credit.Entry) *commit {
 	var spare *commit
 	if n := len(s.spare); n > 0 {
 		spare, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
 	o := newCommit(spare)
-	// What is handed on with a commit is made anew, as large as the larger of the last two.
-	o.body = make([]byte, 0, max(len(last.body), s.lastBody)+1<<10)
-	o.entries = make([]credit.Entry, 0, max(len(last.entries), s.lastEntries)+8)
-	s.lastBody, s.lastEntries = len(last.body), len(last.entries)
+	o.body, o.entries = body, entries
 	return o
 }
 

@@ -80,29 +80,28 @@ func (c *Config) setDefaults() {
 
 // Shard is the writer of one journal. Fields above mu belong to the loop's goroutine.
 type Shard struct {
-	cfg                   Config
-	log                   *slog.Logger
-	journal               *journal.Journal
-	view                  *view.View
-	time                  *shardTime
-	books                 *rules.Book
-	cache                 *cache
-	encoder               credit.Encoder
-	ids                   ids
-	recent                *recent
-	denials               denials
-	open                  *commit
-	sent                  []*commit
-	stages                []*view.Stage // empty ones
-	spare                 []*commit     // retired ones, whose memory is used again
-	lastBody, lastEntries int           // sizes of the commit before the open one's predecessor
-	sequence              uint64        // of the latest commit sent
-	backlog               []*call
-	next                  int // index of the request of backlog[0] to decide next
-	decided               uint
-	applying              []*commit // that were acknowledged and are not retired yet
-	retired               uint64    // the latest commit of which that is all done
-	failed                error
+	cfg      Config
+	log      *slog.Logger
+	journal  *journal.Journal
+	view     *view.View
+	time     *shardTime
+	books    *rules.Book
+	cache    *cache
+	encoder  credit.Encoder
+	ids      ids
+	recent   *recent
+	denials  denials
+	open     *commit
+	sent     []*commit
+	stages   []*view.Stage // empty ones
+	spare    []*commit     // retired ones, whose memory is used again
+	sequence uint64        // of the latest commit sent
+	backlog  []*call
+	next     int // index of the request of backlog[0] to decide next
+	decided  uint
+	applying []*commit // that were acknowledged and are not retired yet
+	retired  uint64    // the latest commit of which that is all done
+	failed   error
 
 	mu       sync.Mutex
 	queue    []*call
