@@ -33,6 +33,14 @@ func (c *cache) get(id string) *cached {
 	return e
 }
 
+// peek is get without counting as a use.
+func (c *cache) peek(id string) *cached {
+	if e := c.hot[id]; e != nil {
+		return e
+	}
+	return c.old[id]
+}
+
 func (c *cache) put(id string, e *cached) {
 	if len(c.hot) >= c.half {
 		kept := c.old

@@ -127,6 +127,9 @@ func (s *Shard) decideWaiting() {
 		default:
 			n := len(c.requests) // once the last one is answered the call is somebody else's
 			for s.next < n && !s.full() && s.failed == nil {
+				if s.decided >= s.looked {
+					s.looked = s.decided + s.ahead.look(s.cache, s.backlog, s.next)
+				}
 				if s.decide(c, s.next, now) {
 					s.next++
 				}

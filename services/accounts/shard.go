@@ -43,7 +43,8 @@ type Config struct {
 
 	// CommitTarget is the size in bytes at which a commit takes no further entry. Default 256 KiB.
 	CommitTarget int
-	// InFlight is how many commits may be on their way to the disk at once. Default 2.
+	// InFlight is how many commits may be on their way to the disk at once. Default 1: what is decided meanwhile
+	// goes together when the ack arrives. More pay where the way to the journal is long.
 	InFlight int
 	// CachedAccounts is how many accounts stay in memory. Default 50,000.
 	CachedAccounts int
@@ -65,7 +66,7 @@ func (c *Config) setDefaults() {
 		c.CommitTarget = 256 << 10
 	}
 	if c.InFlight == 0 {
-		c.InFlight = 2
+		c.InFlight = 1
 	}
 	if c.CachedAccounts == 0 {
 		c.CachedAccounts = 50_000
@@ -99,6 +100,8 @@ type Shard struct {
 	backlog  []*call
 	next     int // index of the request of backlog[0] to decide next
 	decided  uint
+	looked   uint // how many decisions' accounts were looked at ahead
+	ahead    ahead
 	applying []*commit // that were acknowledged and are not retired yet
 	retired  uint64    // the latest commit of which that is all done
 	failed   error

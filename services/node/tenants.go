@@ -156,7 +156,7 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	name, runner, counts := j.Name(), n.views.runner, n.tallies.of(j.Name().Tenant)
 	shard, err := accounts.Start(accounts.Config{
 		Tenant: name.Tenant, Number: name.Shard, Journal: j, View: view, Clock: n.clock, Logger: n.log,
-		Texts: personal.Texts{Store: n.personal}, InFlight: n.cfg.InFlight, CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap, Gate: n.accounts.Gate(),
+		Texts: personal.Texts{Store: n.personal}, InFlight: n.inFlight(), CachedAccounts: n.cfg.CachedAccounts, Trap: n.cfg.Trap, Gate: n.accounts.Gate(),
 		Feed: func(head journal.Head, entries []credit.Entry, body []byte) {
 			counts.add(entries)
 			runner.Feed(name, projections.Commit{Head: head, Entries: entries, Body: body})
@@ -263,4 +263,12 @@ func (n *Node) publishFile(ctx context.Context, name, file string) error {
 		return err
 	}
 	return os.WriteFile(seen, []byte(text), 0o600)
+}
+
+// inFlight hides the way to an external server and back, which the disk would else wait for.
+func (n *Node) inFlight() int {
+	if n.cfg.InFlight == 0 && n.cfg.External.isSet() {
+		return 2
+	}
+	return n.cfg.InFlight
 }
