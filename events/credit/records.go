@@ -82,21 +82,21 @@ func (a *Account) decodeHead(d *decoder) {
 	a.lotCount, a.holdCount, a.purchaseCount = d.uint(), d.uint(), d.uint()
 	a.low = Amount(d.int())
 	a.exhausted = d.bool()
-	for range d.len() {
+	for range d.items(leastPool) {
 		p := &Pool{Name: d.string(), Unit: d.string()}
 		for _, t := range [...]*Amount{&p.Terms.Opening, &p.Terms.Started, &p.Terms.Returned, &p.Terms.Used, &p.Terms.Held, &p.Terms.Expired, &p.Terms.Revoked, &p.Terms.Remaining} {
 			*t = Amount(d.int())
 		}
 		a.pools = append(a.pools, p)
 	}
-	for range d.len() {
+	for range d.items(leastMeter) {
 		a.debts = append(a.debts, Debt{Meter: d.string(), Amount: Amount(d.int())})
 	}
-	for range d.len() {
+	for range d.items(leastMeter) {
 		a.carries = append(a.carries, Carry{Meter: d.string(), Units: d.int()})
 	}
 	if a.lotsOutside = d.bool(); !a.lotsOutside {
-		for range d.len() {
+		for range d.items(leastLot) {
 			a.lots = append(a.lots, decodeLot(d))
 		}
 	}
@@ -155,7 +155,7 @@ func (h *Hold) append(dst []byte) []byte {
 
 func decodeHold(d *decoder, id string) *Hold {
 	h := &Hold{ID: id, Ordinal: d.uint(), Meter: d.string(), Quantity: d.int(), Cost: Amount(d.int())}
-	for range d.len() {
+	for range d.items(leastDraw) {
 		h.Draws = append(h.Draws, Draw{Lot: d.string(), Pool: d.string(), Amount: Amount(d.int()), Unit: d.string(), Cycle: uint32(d.uint())})
 	}
 	h.Carry, h.Placed, h.Expires, h.Catalog = d.int(), d.time(), d.time(), uint32(d.uint())
@@ -261,10 +261,20 @@ func (d *decoder) int() int64 {
 	return i
 }
 
-// len reads a count of items, each of at least one byte.
-func (d *decoder) len() int {
+// The fewest bytes that an item takes: one for each of its fields. A count that would take more than there is
+// is damage, and is not believed before memory is taken for it.
+const (
+	leastPool  = 10
+	leastMeter = 2
+	leastLot   = 19
+	leastDraw  = 5
+	leastPart  = 10 // a hold or a purchase, with its name
+)
+
+// items reads a count of items, each of at least so many bytes.
+func (d *decoder) items(least int) int {
 	n := d.uint()
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.b)/least) {
 		d.fail()
 		return 0
 	}
@@ -272,7 +282,7 @@ func (d *decoder) len() int {
 }
 
 func (d *decoder) string() string {
-	n := d.len()
+	n := d.items(1)
 	s := string(d.b[:n])
 	d.b = d.b[n:]
 	return s

@@ -41,28 +41,48 @@ func RestoreSnapshot(id string, value []byte) (*Account, error) {
 	a := NewAccount(id)
 	a.decodeHead(d)
 	if a.lotsOutside {
-		for range d.len() {
+		for range d.items(leastLot) {
 			a.lots = append(a.lots, decodeLot(d))
 		}
 	}
-	if n := d.len(); n > 0 {
-		a.holds = make(map[string]*Hold)
-		for range n {
-			name := d.part()
-			a.holds[name] = decodeHold(d, name)
-		}
-	}
-	if n := d.len(); n > 0 {
-		a.purchases = make(map[string]*Purchase)
-		for range n {
-			name := d.part()
-			a.purchases[name] = decodePurchase(d, name)
-		}
-	}
+	d.holds(a)
+	d.purchases(a)
 	if d.err != nil || len(d.b) != 0 {
 		return nil, fmt.Errorf("account %s: snapshot: %w", id, errDamaged)
 	}
 	return a, a.Restored()
+}
+
+// holds reads holds in the order that they were placed.
+func (d *decoder) holds(a *Account) {
+	last := uint64(0)
+	for range d.items(leastPart) {
+		h := decodeHold(d, d.part())
+		if h.Ordinal <= last || a.holds[h.ID] != nil {
+			d.fail()
+			return
+		}
+		if last = h.Ordinal; a.holds == nil {
+			a.holds = make(map[string]*Hold)
+		}
+		a.holds[h.ID] = h
+	}
+}
+
+// purchases reads purchases in the order of their requests.
+func (d *decoder) purchases(a *Account) {
+	last := uint64(0)
+	for range d.items(leastPart) {
+		p := decodePurchase(d, d.part())
+		if p.Ordinal <= last || a.purchases[p.ID] != nil {
+			d.fail()
+			return
+		}
+		if last = p.Ordinal; a.purchases == nil {
+			a.purchases = make(map[string]*Purchase)
+		}
+		a.purchases[p.ID] = p
+	}
 }
 
 // part reads the name of a hold or a purchase, and the format of what follows.

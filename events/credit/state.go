@@ -185,7 +185,10 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 // Restored completes an account after its last Restore and checks that its lots add up to its terms.
 func (a *Account) Restored() error {
 	slices.SortFunc(a.lots, func(x, y *Lot) int { return cmp.Compare(x.Ordinal, y.Ordinal) })
-	for _, l := range a.lots {
+	for i, l := range a.lots {
+		if i > 0 && a.lots[i-1].Ordinal == l.Ordinal {
+			return fmt.Errorf("account %s: lot %s is there twice", a.id, l.ID)
+		}
 		a.noteEnd(l)
 		if l.Remaining == 0 {
 			continue

@@ -2,6 +2,11 @@ package api
 
 import (
 	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
 	"testing"
 )
 
@@ -55,6 +60,31 @@ func FuzzPlaces(f *testing.F) {
 		from, seen, ok := parsePlaces(text, shards)
 		if ok && (len(from) != shards || seen < 0 || seen >= shards) {
 			t.Errorf("%q is place %d of %d, of %d shards", text, seen, len(from), shards)
+		}
+	})
+}
+
+// FuzzCursors reads the cursors of lists: what is one is written as itself, and a list goes on behind it.
+func FuzzCursors(f *testing.F) {
+	for _, seed := range []string{"", "0", "7", "18446744073709551615", "18446744073709551616", "-1", "MC9h", "MS8", "OTk5OTk5OTk5OTk5OTk5OTk5OTkvYQ", "LTEvYQ", "%", "MC8A"} {
+		f.Add(seed, 3)
+	}
+	f.Fuzz(func(t *testing.T, text string, limit int) {
+		if shard, after, err := accountCursor(text); err == nil && text != "" {
+			again := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d/%s", shard, after))
+			if s, a, err := accountCursor(again); err != nil || s != shard || a != after || shard < 0 {
+				t.Errorf("%q is shard %d, account %q, and then %d, %q, %v", text, shard, after, s, a, err)
+			}
+		}
+		limit = 1 + limit&15
+		query := url.Values{"cursor": {text}, "limit": {fmt.Sprint(limit)}}
+		c := &call{r: &http.Request{URL: &url.URL{RawQuery: query.Encode()}}}
+		page, next, err := pageOf(c, []uint64{2, 3, 5, 7, 11, 13}, func(n uint64) uint64 { return n })
+		if err != nil {
+			return
+		}
+		if len(page) > limit || !slices.IsSorted(page) || next != "" && (len(page) != limit || next != fmt.Sprint(page[limit-1])) {
+			t.Errorf("%q, at most %d: %v, and then %q", text, limit, page, next)
 		}
 	})
 }
