@@ -144,7 +144,7 @@ func (s *section) pack(id string, c *Catalog) *Pack {
 func (s *section) soldPool(c *Catalog) string {
 	node, ok := s.scalar("pool")
 	if !ok {
-		if s.value["pool"] == nil {
+		if s.absent("pool") {
 			s.missing("pool", "the pool that the credits go to")
 		}
 		return ""

@@ -137,7 +137,7 @@ topup: {pool: any, rate: 2, min: 1, max: 50, pays_within: 90 minutes}
 // FuzzParseCatalog: no input panics; what is accepted is spelled out in a source that is
 // accepted too and says the same.
 func FuzzParseCatalog(f *testing.F) {
-	for _, seed := range []string{small, "", "a: *b", "x: &x [*x, {? [a] : b}]", `{"name":"\ud83d\udc36"}`, "- - -", "%YAML 9\n---\n", "a: |2\n  b", "\xff\xfe", "!!binary x"} {
+	for _, seed := range []string{small, small + "packs: {a: {price: 1, credits: 1, pool: }}", "", "a: *b", "x: &x [*x, {? [a] : b}]", `{"name":"\ud83d\udc36"}`, "- - -", "%YAML 9\n---\n", "a: |2\n  b", "\xff\xfe", "!!binary x"} {
 		f.Add([]byte(seed))
 	}
 	for _, file := range []string{"../../deploy/catalogs/tecpet.yaml", "../../deploy/catalogs/adtech.yaml", "../../deploy/catalogs/wanclouds.yaml", "testdata/catalogs/bad.yaml"} {

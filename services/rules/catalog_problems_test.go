@@ -68,6 +68,8 @@ func TestRefusedDocuments(t *testing.T) {
 		{"list key", small + "[a]: 1\n", "line 9: the name of a setting must be a plain word"},
 		{"section is a word", small + "plans: none\n", "line 9: plans: must be a mapping of settings"},
 		{"entry is a word", small + "plans:\n  a: none\n", "line 10: plans.a: must be a mapping of settings"},
+		{"nothing behind a pack's pool", small + "packs:\n  a:\n    price: 1\n    credits: 1\n    pool:\n", "line 10: packs.a: pool is missing"},
+		{"nothing behind a priority", strings.Replace(small, "priority: 1", "priority: ", 1), "line 8: pools.p: priority is missing"},
 		{"name is a list", strings.Replace(small, "Small", "[a]", 1), "line 1: name: must be a single value"},
 		{"latin-1", "name: x\nlanguage: Caf\xe9\n", "line 2: has a character that is not text"},
 		{"control", "name: x\n\x00", "line 2: has a character that is not text"},

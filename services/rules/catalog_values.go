@@ -85,7 +85,7 @@ func (s *section) integer(name string, otherwise, low, high int) int {
 
 // requiredInteger is integer for a setting that has no default.
 func (s *section) requiredInteger(name, want string, low, high int) int {
-	if s.value[name] == nil {
+	if s.absent(name) {
 		s.missing(name, want)
 	}
 	return s.integer(name, low, low, high)

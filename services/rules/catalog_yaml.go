@@ -187,11 +187,16 @@ func (s *section) at(name string) string {
 // take returns the value of a setting; nil when it is absent, null or already refused.
 func (s *section) take(name string) *yaml.Node {
 	s.asked = append(s.asked, name)
-	node := s.value[name]
-	if node == nil || node.Kind == yaml.AliasNode || node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
-		return nil
+	if node := s.value[name]; !s.absent(name) && node.Kind != yaml.AliasNode {
+		return node
 	}
-	return node
+	return nil
+}
+
+// absent reports whether a setting is not there, or is there with nothing behind it.
+func (s *section) absent(name string) bool {
+	node := s.value[name]
+	return node == nil || node.Kind == yaml.ScalarNode && node.Tag == "!!null"
 }
 
 // missing reports a setting that must be there; want is an example of it.
