@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"creditstream/events/credit"
@@ -67,17 +66,20 @@ func decodeEntry(events []cloudEvent) (credit.Entry, error) {
 		if ev.Subject != e.Account || ev.EntryKey != e.Key || !ev.RecordedTime.Equal(e.Recorded) || ev.EntryHash != first.EntryHash {
 			return e, fmt.Errorf("event %s is not of the entry that it stands in", ev.ID)
 		}
-		kind := strings.TrimSuffix(strings.TrimPrefix(ev.Type, "creditstream."), ".v1")
+		kind, data, err := credit.Upcast(ev.Type, ev.Data)
+		if err != nil {
+			return e, err
+		}
 		event := credit.New(kind)
-		if event == nil || ev.Type != "creditstream."+kind+".v1" || ev.SpecVersion != "1.0" {
+		if event == nil || ev.SpecVersion != "1.0" {
 			return e, fmt.Errorf("type %q is none that this program knows", ev.Type)
 		}
-		strict := json.NewDecoder(bytes.NewReader(ev.Data))
+		strict := json.NewDecoder(bytes.NewReader(data))
 		strict.DisallowUnknownFields()
 		if err := strict.Decode(event); err != nil {
 			return e, fmt.Errorf("%s: %w", kind, err)
 		}
-		e.Facts = append(e.Facts, credit.Fact{ID: ev.ID, At: ev.Time.UTC(), Event: event, Raw: ev.Data})
+		e.Facts = append(e.Facts, credit.Fact{ID: ev.ID, At: ev.Time.UTC(), Event: event, Raw: data})
 	}
 	return e, nil
 }

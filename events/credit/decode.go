@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -17,6 +16,7 @@ import (
 // lots), so a long replay allocates them once. A Decoder belongs to one goroutine.
 type Decoder struct {
 	words map[string]string
+	older func() upcasters // nil: those that there are
 }
 
 // smallEvent is about the size of the shortest event of a use, in bytes.
@@ -31,8 +31,9 @@ var ErrCommit = errors.New("not a commit of CloudEvents")
 // DecodeCommit reads a body with a Decoder of its own.
 func DecodeCommit(body []byte) ([]Entry, error) { return new(Decoder).Decode(body) }
 
-// Decode returns the entries of a commit, in order. Fact.Raw points into body. It refuses what it
-// cannot understand whole: an unknown kind or version, a missing attribute, text after the end.
+// Decode returns the entries of a commit, in order. Fact.Raw points into body, unless the event is of an older
+// version: then it is its data in the current one. It refuses what it
+// cannot understand whole: an unknown kind or a newer version, a missing attribute, text after the end.
 func (d *Decoder) Decode(body []byte) ([]Entry, error) {
 	c := &cursor{b: body}
 	entries := make([]Entry, 0, min(len(body)/smallEvent, 4096))
@@ -43,6 +44,9 @@ func (d *Decoder) Decode(body []byte) ([]Entry, error) {
 	for first := true; c.next(']', &first); {
 		var ev envelope
 		if err := d.envelope(c, &ev); err != nil {
+			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
+		}
+		if err := d.upcast(&ev); err != nil {
 			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
 		}
 		fact := Fact{ID: ev.id, At: ev.time, Raw: ev.data}
@@ -87,9 +91,19 @@ func count(entries []Entry) (n int) {
 	return n
 }
 
+// upcast brings an event of an older version up to the current one.
+func (d *Decoder) upcast(ev *envelope) (err error) {
+	known := older
+	if d.older != nil {
+		known = d.older
+	}
+	ev.kind, ev.data, err = known().upcast(ev.kind, ev.data)
+	return err
+}
+
 type envelope struct {
 	id    [16]byte
-	kind  string
+	kind  string // its type, until upcast
 	time  time.Time
 	size  int
 	data  []byte
@@ -108,13 +122,7 @@ func (d *Decoder) envelope(c *cursor, ev *envelope) error {
 				return fmt.Errorf("id is not a UUID: %w", ErrCommit)
 			}
 		case "type":
-			t := string(c.text())
-			kind, isOurs := strings.CutPrefix(t, typePrefix)
-			kind, isFirst := strings.CutSuffix(kind, typeSuffix)
-			if !isOurs || !isFirst {
-				return fmt.Errorf("type %q is none that this version knows: %w", clip(t), ErrCommit)
-			}
-			ev.kind = d.word([]byte(kind))
+			ev.kind = d.word(c.text())
 		case "subject":
 			ev.entry.Account = d.word(c.text())
 		case "time":

@@ -24,7 +24,7 @@ type Fact struct {
 	ID    uuid.UUID
 	At    time.Time
 	Event Event
-	Raw   []byte // the event's data as it stands in its commit; nil before the commit is sealed
+	Raw   []byte // the event's data as it stands in its commit, in the current version; nil before the commit is sealed
 }
 
 // Hash is the content hash of a request: SHA-256 cut to 16 bytes. The zero Hash marks entries that

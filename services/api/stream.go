@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"creditstream/events/credit"
 	"creditstream/events/journal"
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
@@ -92,7 +93,7 @@ func (c *call) eventFilter() (f eventFilter, shards []int, err error) {
 	}
 	f.kind = q.Get("type")
 	if f.kind != "" && !strings.Contains(f.kind, ".") {
-		f.kind = "creditstream." + f.kind + ".v1"
+		f.kind = credit.TypeOf(f.kind)
 	}
 	all := len(c.tenant.Shards())
 	only, err := c.intParam("shard", 0, all-1, -1)

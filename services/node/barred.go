@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"creditstream/events/credit"
 	"creditstream/events/journal"
 	"creditstream/projections"
 )
@@ -126,6 +127,8 @@ func (n *Node) bar(tenant string, reason error) {
 // adviceOn is what an operator can do about a tenant that is not served.
 func adviceOn(reason error) string {
 	switch {
+	case errors.Is(reason, credit.ErrNewer):
+		return "a newer program wrote this journal: start that one, or a newer one"
 	case errors.Is(reason, journal.ErrAnchorLost):
 		return "look at it with credits verify --data DIR; when nothing is missing, start once with --accept-lost-anchors"
 	case errors.Is(reason, journal.ErrUnsafe):
