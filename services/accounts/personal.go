@@ -60,7 +60,7 @@ func (s *Shard) firstSealer(ctx context.Context, account string) (Sealer, error)
 
 // allSealed is sealed for requests that are carried out in order. The slice given is not changed.
 func (s *Shard) allSealed(ctx context.Context, requests []Request) ([]Request, error) {
-	if s.cfg.Texts == nil || !slices.ContainsFunc(requests, func(r Request) bool { return rules.HasTexts(r.Command) }) {
+	if s.cfg.Texts == nil || !anyTexts(requests) {
 		return requests, nil
 	}
 	requests = slices.Clone(requests)
@@ -77,6 +77,15 @@ func (s *Shard) allSealed(ctx context.Context, requests []Request) ([]Request, e
 		}
 	}
 	return requests, nil
+}
+
+func anyTexts(requests []Request) bool {
+	for i := range requests {
+		if rules.HasTexts(requests[i].Command) {
+			return true
+		}
+	}
+	return false
 }
 
 // unopened stands for a command with texts for an account that was not there when it came.

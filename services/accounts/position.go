@@ -17,12 +17,17 @@ type Position struct {
 // String is "<sequence>.<offset>", followed by ".<shard>" for every shard but the first.
 func (p Position) String() string {
 	var buf [40]byte
-	dst := strconv.AppendUint(buf[:0], p.Sequence, 10)
+	return string(p.Append(buf[:0]))
+}
+
+// Append appends what String returns.
+func (p Position) Append(dst []byte) []byte {
+	dst = strconv.AppendUint(dst, p.Sequence, 10)
 	dst = strconv.AppendUint(append(dst, '.'), uint64(p.Offset), 10)
 	if p.Shard > 0 {
 		dst = strconv.AppendInt(append(dst, '.'), int64(p.Shard), 10)
 	}
-	return string(dst)
+	return dst
 }
 
 // ParsePosition reads what String wrote.

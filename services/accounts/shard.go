@@ -347,13 +347,14 @@ func (s *Shard) DoAll(ctx context.Context, requests []Request) []Answer {
 	if len(requests) == 0 {
 		return nil
 	}
-	unknown := make([]Answer, len(requests))
+	n := len(requests)
 	requests, err := s.allSealed(ctx, requests)
-	c := &call{requests: requests, answers: make([]Answer, len(requests)), done: make(chan struct{}, 1)}
+	c := &call{requests: requests, answers: make([]Answer, n), done: make(chan struct{}, 1)}
 	if err == nil {
 		err = s.submit(ctx, c)
 	}
 	if err != nil {
+		unknown := make([]Answer, n) // the call's own may be written still
 		for i := range unknown {
 			unknown[i].Err = err
 		}

@@ -89,7 +89,7 @@ func missing(kind string) error {
 func (r *recorded) appendJSON(dst []byte) []byte {
 	u := r.used
 	dst = append(dst, `{"status":"recorded","position":"`...)
-	dst = append(dst, r.position.String()...)
+	dst = r.position.Append(dst)
 	dst = appendAmount(append(dst, `","cost":`...), u.Cost, r.scale)
 	dst = appendDraws(append(dst, `,"draws":`...), u.Draws, r.scale)
 	dst = appendAmount(append(dst, `,"remaining":`...), u.Remaining, r.scale)

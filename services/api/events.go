@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"creditstream/services/accounts"
@@ -99,11 +100,14 @@ func recordEvents(c *call) (reply, error) {
 
 // decodeByMode reads the body by the content mode of the CloudEvents HTTP binding (§3).
 func (c *call) decodeByMode(text []byte) ([]usageEvent, error) {
+	if c.r.Header.Get("Ce-Id") == "" {
+		return decodeEvents(text)
+	}
 	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if err != nil {
 		media = ""
 	}
-	if c.r.Header.Get("Ce-Id") == "" || strings.HasPrefix(media, "application/cloudevents") {
+	if strings.HasPrefix(media, "application/cloudevents") {
 		return decodeEvents(text)
 	}
 	if media != "" && media != "application/json" && !strings.HasSuffix(media, "+json") {
@@ -141,30 +145,48 @@ type usageEvent struct {
 // decodeEvents reads one CloudEvent or an array of them. Only what is no JSON at all, or too much, is an
 // error; a bad event is a fault of its own. What the requests hold does not point into text.
 func decodeEvents(text []byte) ([]usageEvent, error) {
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	return d.decode(nil, text)
+}
+
+// decode is decodeEvents that appends to dst.
+func (d *decoder) decode(dst []usageEvent, text []byte) ([]usageEvent, error) {
+	dst = slices.Grow(dst, min(1+len(text)/usualEvent, maxEvents))
+	if events, plain := d.plain(dst, text); plain {
+		return events, nil
+	}
+	return decodeAny(dst, text)
+}
+
+// decodeAny is decode for events that need not be plain ones.
+func decodeAny(dst []usageEvent, text []byte) ([]usageEvent, error) {
 	v, err := parseValue(text)
 	if err != nil {
-		return nil, err
+		return dst, err
 	}
 	switch {
 	case v.isObject():
-		return []usageEvent{readEvent(v.members())}, nil
+		return append(dst, readEvent(v.members())), nil
 	case !v.isArray():
-		return nil, invalid("", "a CloudEvent or an array of them is expected")
+		return dst, invalid("", "a CloudEvent or an array of them is expected")
 	}
 	elements := v.elements()
 	if len(elements) > maxEvents {
-		return nil, &rules.Refusal{Code: rules.CodeTooLarge, Detail: fmt.Sprintf("a batch may have at most %d events, this has %d", maxEvents, len(elements))}
+		return dst, &rules.Refusal{Code: rules.CodeTooLarge, Detail: fmt.Sprintf("a batch may have at most %d events, this has %d", maxEvents, len(elements))}
 	}
-	events := make([]usageEvent, len(elements))
-	for i, e := range elements {
+	for _, e := range elements {
 		if e.isObject() {
-			events[i] = readEvent(e.members())
+			dst = append(dst, readEvent(e.members()))
 		} else {
-			events[i].Fault = invalid("", "a CloudEvent is a JSON object")
+			dst = append(dst, usageEvent{Fault: invalid("", "a CloudEvent is a JSON object")})
 		}
 	}
-	return events, nil
+	return dst, nil
 }
+
+// usualEvent is about how many bytes an event has.
+const usualEvent = 160
 
 // readEvent reads the attributes that count; others are extensions.
 func readEvent(o object) usageEvent {
@@ -192,7 +214,7 @@ func readEvent(o object) usageEvent {
 		return usageEvent{Request: request, Fault: envelope.fault}
 	}
 	f := fieldsOf(data.members(), "data.", "meter", "quantity", "description", "attributes")
-	request.Command = rules.Use{
+	request.Command = &rules.Use{
 		Meter: f.id("meter"), Quantity: f.quantity("quantity", true), Time: at,
 		Description: f.optional("description", maxText), Attributes: f.attributes("attributes"),
 	}
@@ -220,26 +242,41 @@ func boundBy(o object) object {
 type results struct {
 	answers []accounts.Answer
 	scale   int
+	one     [1]accounts.Answer
 }
 
 // recordAll carries out the events that are requests and gives each event its result.
 func recordAll(ctx context.Context, tenant *accounts.Tenant, events []usageEvent) *results {
-	out := &results{answers: make([]accounts.Answer, len(events)), scale: scaleOf(tenant)}
+	out := &results{scale: scaleOf(tenant)}
+	if len(events) == 1 && events[0].Fault == nil {
+		out.one[0] = tenant.Do(ctx, events[0].Request)
+		out.answers = out.one[:]
+		return out
+	}
 	requests := make([]accounts.Request, 0, len(events))
 	for i := range events {
 		if events[i].Fault == nil {
 			requests = append(requests, events[i].Request)
 		}
 	}
-	answers := tenant.DoAll(ctx, requests)
+	out.answers = withFaults(tenant.DoAll(ctx, requests), events)
+	return out
+}
+
+// withFaults puts the faults of events, which were not asked for, among the answers to the others.
+func withFaults(answers []accounts.Answer, events []usageEvent) []accounts.Answer {
+	if len(answers) == len(events) {
+		return answers
+	}
+	all := make([]accounts.Answer, len(events))
 	for i := range events {
 		if events[i].Fault != nil {
-			out.answers[i].Err = events[i].Fault
+			all[i].Err = events[i].Fault
 			continue
 		}
-		out.answers[i], answers = answers[0], answers[1:]
+		all[i], answers = answers[0], answers[1:]
 	}
-	return out
+	return all
 }
 
 // allUnknown is the fault when the outcome of every event is unknown.

@@ -66,6 +66,7 @@ type laneWork struct {
 	uses     []natsUse
 	events   []usageEvent
 	requests []accounts.Request
+	decoder  decoder
 	out      []byte
 }
 
@@ -116,42 +117,33 @@ func (w *laneWork) serve(l *lane) {
 func operationIn(q question) string { return q.Subject[strings.LastIndexByte(q.Subject, '.')+1:] }
 
 func (w *laneWork) decode(l *lane, q question) {
-	events, err := decodeEvents(q.Data)
-	if err != nil {
+	use := natsUse{question: q, from: len(w.events)}
+	var err error
+	if w.events, err = w.decoder.decode(w.events, q.Data); err != nil {
 		l.door.refuse(q, "usage", err, scaleOf(l.tenant))
 		return
 	}
-	use := natsUse{question: q, from: len(w.events)}
-	for i := range events {
-		if events[i].Fault == nil {
-			events[i].Request.Actor = natsActor
-			w.requests = append(w.requests, events[i].Request)
+	use.to = len(w.events)
+	for i := use.from; i < use.to; i++ {
+		if e := &w.events[i]; e.Fault == nil {
+			e.Request.Actor = natsActor
+			w.requests = append(w.requests, e.Request)
 		}
 	}
-	w.events = append(w.events, events...)
-	use.to = len(w.events)
 	w.uses = append(w.uses, use)
 }
 
 // carryOut decides all usage of the batch together and answers each message.
 func (w *laneWork) carryOut(ctx context.Context, l *lane, started time.Time) {
-	answers := l.tenant.DoAll(ctx, w.requests)
+	answers := withFaults(l.tenant.DoAll(ctx, w.requests), w.events)
 	if ctx.Err() != nil {
 		w.requests = nil // they may wait in the shard still
 	}
-	all := make([]accounts.Answer, len(w.events))
-	for i := range w.events {
-		if fault := w.events[i].Fault; fault != nil {
-			all[i].Err = fault
-			continue
-		}
-		all[i], answers = answers[0], answers[1:]
-	}
-	scale := scaleOf(l.tenant)
+	r := results{scale: scaleOf(l.tenant)}
 	for _, u := range w.uses {
-		r := results{answers: all[u.from:u.to], scale: scale}
+		r.answers = answers[u.from:u.to]
 		if unknown := r.allUnknown(); unknown != nil {
-			l.door.refuse(u.question, "usage", unknown, scale)
+			l.door.refuse(u.question, "usage", unknown, r.scale)
 			continue
 		}
 		w.out = r.appendJSON(w.out[:0])

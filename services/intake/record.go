@@ -104,9 +104,10 @@ func carryOut(ctx context.Context, t *accounts.Tenant, events []Event) []error {
 		}
 		request := e.Request
 		request.Actor = actor
-		if use, ok := request.Command.(rules.Use); ok {
-			use.Intake = true
-			request.Command = use
+		if use, ok := request.Command.(*rules.Use); ok {
+			taken := *use
+			taken.Intake = true
+			request.Command = &taken
 		}
 		requests = append(requests, request)
 	}
