@@ -43,6 +43,9 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, journalOnly bool) error 
 		return api.ErrBackingUp
 	}
 	defer n.backing.Unlock()
+	if err := n.mayBackUp(); err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
 	out := backup.NewWriter(w, time.Now())
 	dir := filepath.Join(n.cfg.Data, copyDir)
 	if err := os.RemoveAll(dir); err != nil {

@@ -75,6 +75,25 @@ func (n *Node) checkLogins() error {
 	return nil
 }
 
+// mayBackUp refuses a backup that the NATS user could not make: a server that does not permit a request does not
+// answer it.
+func (n *Node) mayBackUp() error {
+	if n.bus != nil {
+		return nil
+	}
+	for _, subject := range []string{"$JS.API.STREAM.SNAPSHOT.none", "$JS.SNAPSHOT.ACK.none.none"} {
+		may, err := bus.MayPublish(n.services, subject)
+		if err != nil {
+			return err
+		}
+		if !may {
+			return errors.New("the NATS user of the services may not take snapshots of streams: give it the permissions to publish to " +
+				"$JS.API.STREAM.SNAPSHOT.* and $JS.SNAPSHOT.ACK.*.*, as the user services has in deploy/nats.conf")
+		}
+	}
+	return nil
+}
+
 // warnOfWeakDurability says what an external server's configuration, as far as it can be asked for, means
 // for what was acknowledged.
 func (n *Node) warnOfWeakDurability(ctx context.Context) error {
