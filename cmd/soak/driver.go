@@ -225,7 +225,21 @@ func (c *client) step(ctx context.Context) {
 		}
 		q = c.mine[c.rng.IntN(len(c.mine))]
 	}
-	c.keep(q, c.send(ctx, c.url, q))
+	code := c.send(ctx, c.url, q)
+	c.keep(q, code)
+	c.rest(ctx, code)
+}
+
+// rest waits a little after a command that has no outcome: a server that refuses all would be asked for nothing else, and
+// everything is asked again when the books are closed.
+func (c *client) rest(ctx context.Context, code string) {
+	if code != "unknown" {
+		return
+	}
+	select {
+	case <-time.After(50 * time.Millisecond):
+	case <-ctx.Done():
+	}
 }
 
 // key makes a new key: some sort by time, some do not, and the server looks them up in different ways.
@@ -269,7 +283,7 @@ func (c *client) batch(ctx context.Context) {
 		all = append(all, q)
 	}
 	all = append(all, all[len(all)-1])
-	c.sendEvents(ctx, c.url, all)
+	c.rest(ctx, c.sendEvents(ctx, c.url, all)[0])
 }
 
 // close captures or releases a hold, sometimes one that is closed already.

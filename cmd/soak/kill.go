@@ -109,7 +109,7 @@ func (l *life) runAndKill(ctx context.Context, s *session, view string) error {
 	serving := l.server // the field may be another one's by the time it ends
 	go func() { defer close(ended); l.driver.load(loading, serving) }()
 	defer func() { cancel(); <-ended }()
-	patience := time.Duration(50+s.rng.IntN(500)) * time.Millisecond // for a random moment
+	patience := time.Duration(50+s.rng.IntN(400)) * time.Millisecond // for a random moment
 	if l.cfg.Trap != "" {
 		patience = 20 * time.Second
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -37,7 +39,7 @@ func main() {
 func soak(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	names := flags.String("campaign", "", "only these `campaigns`, with commas between")
+	names := flags.String("campaign", "", "only these `campaigns`, with commas between; NAME=N has rounds of its own")
 	rounds := flags.Int("rounds", 100, "faults that each campaign tries, about")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "what the random choices follow from")
 	dir := flags.String("dir", "", "`directory` for scratch, on a good disk; default a new one")
@@ -68,7 +70,7 @@ func soak(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	var results []result
 	for _, c := range chosen {
-		r, err := run(ctx, c, session{rounds: *rounds, seed: *seed, dir: *dir, say: func(format string, args ...any) {
+		r, err := run(ctx, c.campaign, session{rounds: cmp.Or(c.rounds, *rounds), seed: *seed, dir: *dir, say: func(format string, args ...any) {
 			fmt.Fprintf(stderr, format+"\n", args...)
 		}})
 		if err != nil {
@@ -88,19 +90,33 @@ func soak(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return ctx.Err()
 }
 
+// choice is a campaign, and its rounds when they are its own.
+type choice struct {
+	campaign
+	rounds int
+}
+
 // choose finds campaigns by name; "" is all.
-func choose(names string) ([]campaign, error) {
+func choose(names string) ([]choice, error) {
 	all := campaigns()
+	var chosen []choice
 	if names == "" {
-		return all, nil
+		for _, c := range all {
+			chosen = append(chosen, choice{c, 0})
+		}
+		return chosen, nil
 	}
-	var chosen []campaign
 	for name := range strings.SplitSeq(names, ",") {
+		name, count, own := strings.Cut(name, "=")
+		rounds, err := strconv.Atoi(count)
+		if own && (err != nil || rounds < 1) {
+			return nil, fmt.Errorf("--campaign %s=%s: a number of rounds is expected", name, count)
+		}
 		i := slices.IndexFunc(all, func(c campaign) bool { return c.Name() == name })
 		if i < 0 {
 			return nil, fmt.Errorf("--campaign %s: there is none of that name; soak --help lists them", name)
 		}
-		chosen = append(chosen, all[i])
+		chosen = append(chosen, choice{all[i], rounds})
 	}
 	return chosen, nil
 }

@@ -165,7 +165,7 @@ func (l *life) serve(ctx context.Context, s *session) error {
 	go func() { defer close(ended); l.driver.load(loading, serving) }()
 	defer func() { cancel(); <-ended }()
 	select {
-	case <-time.After(time.Duration(100+s.rng.IntN(1200)) * time.Millisecond):
+	case <-time.After(time.Duration(60+s.rng.IntN(600)) * time.Millisecond):
 		// The load goes on while the disk stops: what is on its way is in doubt.
 		l.disk.Freeze()
 		l.server.kill()
