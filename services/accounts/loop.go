@@ -112,7 +112,8 @@ func (s *Shard) decideWaiting() {
 		s.refuse(fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return
 	}
-	for len(s.backlog) > 0 && !s.full() && !s.pausing() && s.failed == nil {
+	interrupted := false
+	for len(s.backlog) > 0 && !s.full() && !s.pausing() && s.failed == nil && !interrupted {
 		c := s.backlog[0]
 		if err != nil && c.pause == nil {
 			return // only what decides needs the time; it is refused at the next turn
@@ -134,6 +135,7 @@ func (s *Shard) decideWaiting() {
 					s.next++
 				}
 				if s.decided++; s.decided%decisionsAtOnce == 0 && s.arrived.Load() {
+					interrupted = true
 					break
 				}
 			}
