@@ -1,0 +1,301 @@
+package accounts
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+	"creditstream/services/rules"
+)
+
+// settleAtOnce is how many due facts are booked together.
+const settleAtOnce = 512
+
+// decide carries out one request as far as the open commit. It is not done, and has to be called again,
+// when so much was due for the account that only a part of that was booked.
+func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
+	done = true
+	defer s.contain(c, index)
+	r := &c.requests[index]
+	e, err := s.load(r.Account)
+	if err != nil {
+		s.fail(fmt.Errorf("load account %s: %w", r.Account, err))
+		s.reply(c, index, Answer{Err: s.failed})
+		return done
+	}
+	if r.Key > e.floor {
+		e.floor = r.Key // whatever becomes of the request
+	} else if r.Key != "" && s.known(c, index) {
+		return done
+	}
+	account := e.account
+	var dues []rules.Due
+	if overdue(account, now) {
+		account = account.Clone()
+		dues = rules.SettleSome(account, s.books, now, settleAtOnce)
+		if overdue(account, now) && s.settle(r.Account, e, len(dues), now) {
+			return false
+		}
+	}
+	var facts []credit.Fact
+	var refusal error
+	if r.Command != nil {
+		if reverse, ok := r.Command.(*rules.ReverseUsage); ok {
+			if err := s.recallReversed(account, reverse); err != nil {
+				s.reply(c, index, Answer{Err: err})
+				return done
+			}
+		}
+		facts, refusal = rules.Decide(r.Command, r.Key != "", account, s.books, now)
+		if refusal != nil && len(facts) > 0 {
+			facts = s.denials.record(r.Account, facts, now)
+		}
+	}
+	if refusal != nil && len(facts) == 0 {
+		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
+		return done
+	}
+	return s.record(c, index, e, account, dues, facts, refusal, now)
+}
+
+func overdue(a *credit.Account, now time.Time) bool {
+	due := a.NextDue()
+	return !due.IsZero() && !now.Before(due)
+}
+
+// settle books what is due for an account by itself, the first limit facts of it or as many as fit, and
+// reports whether it booked any.
+func (s *Shard) settle(id string, e *cached, limit int, now time.Time) bool {
+	for ; limit > 0; limit /= 2 {
+		account := e.account.Clone()
+		if s.write(dueEntries(id, rules.SettleSome(account, s.books, now, limit), now), now) {
+			s.keep(e, account)
+			return true
+		}
+	}
+	return false
+}
+
+func dueEntries(id string, dues []rules.Due, now time.Time) []credit.Entry {
+	entries := make([]credit.Entry, 0, len(dues)+1)
+	for _, d := range dues {
+		entries = append(entries, credit.Entry{Account: id, Key: d.Key, Recorded: now, Facts: d.Facts})
+	}
+	return entries
+}
+
+// write encodes entries into the open commit: all of them, or none when they are too much.
+func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
+	o := s.open
+	undo, mark := o.size(), s.encoder.Mark()
+	for _, entry := range entries {
+		for i := range entry.Facts {
+			entry.Facts[i].ID = s.ids.next(now)
+		}
+		o.entries = append(o.entries, entry)
+		var err error
+		o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1])
+		o.events += uint32(len(entry.Facts))
+		if err != nil || len(o.body)-undo.body > maxEntry {
+			s.encoder.Rewind(mark)
+			o.shrink(undo)
+			return false
+		}
+	}
+	return true
+}
+
+// keep makes account the state in memory: what was just written to the open commit is folded into it.
+func (s *Shard) keep(e *cached, account *credit.Account) {
+	e.account = account
+	if e.commit != s.open {
+		e.commit = s.open
+		s.open.touched = append(s.open.touched, e)
+	}
+}
+
+// record puts what was decided into the open commit and folds it. It is not done when what is due had to
+// be booked by itself first.
+func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, dues []rules.Due, facts []credit.Fact, refusal error, now time.Time) (done bool) {
+	r := &c.requests[index]
+	o := s.open
+	own := uint32(len(o.entries) + len(dues))
+	if len(dues)+len(facts) == 0 {
+		s.answerAfter(e.commit, c, index, Answer{Err: refusal, Position: Position{Shard: s.cfg.Number, Sequence: s.head.Load()}})
+		return true
+	}
+	if len(facts) == 0 {
+		own-- // the last of what was due
+	}
+	var one [1]credit.Entry
+	entries := one[:0]
+	if len(dues) > 0 {
+		entries = dueEntries(r.Account, dues, now)
+	}
+	if len(facts) > 0 {
+		entry := credit.Entry{Account: r.Account, Actor: r.Actor, Recorded: now, Facts: facts}
+		if refusal == nil {
+			entry.Key, entry.Hash, entry.Source = r.Key, r.Hash, r.Source
+		}
+		entries = append(entries, entry)
+	}
+	if !s.write(entries, now) {
+		if s.settle(r.Account, e, len(dues), now) {
+			return false
+		}
+		s.answerAfter(e.commit, c, index, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("this would write an entry of more than %d KiB; ask for less at once", maxEntry>>10)}})
+		return true
+	}
+	for i := range facts {
+		account.Evolve(facts[i].Event, facts[i].At)
+	}
+	s.keep(e, account)
+	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: own}, Facts: facts, Err: refusal}
+	if refusal != nil {
+		answer.Facts = nil
+	} else if r.Key != "" && len(facts) > 0 {
+		k := flightKey{r.Account, r.Key}
+		o.keys = append(o.keys, k)
+		o.offsets = append(o.offsets, own)
+		s.recent.put(k, keyed{hash: r.Hash, sequence: s.sequence + 1, offset: own}, s.retired)
+	}
+	o.tickets = append(o.tickets, ticket{c, index, answer})
+	s.trap(TrappedDecided)
+	return true
+}
+
+// known answers a request whose key was used before, and reports whether it was.
+func (s *Shard) known(c *call, index int) bool {
+	r := &c.requests[index]
+	k, ok := s.recent.get(flightKey{r.Account, r.Key})
+	if !ok && s.recent.complete(r.Key) {
+		return false
+	}
+	if !ok {
+		stored, found, err := s.view.Lookup(r.Account, r.Key)
+		if err != nil {
+			s.fail(fmt.Errorf("look up key %s: %w", r.Key, err))
+			s.reply(c, index, Answer{Err: s.failed})
+			return true
+		}
+		if !found {
+			return false
+		}
+		k = keyed{hash: stored.Hash, sequence: stored.Sequence, offset: stored.Offset}
+	}
+	on := s.underWay(k.sequence)
+	answer := Answer{Replayed: true, Position: Position{s.cfg.Number, k.sequence, k.offset}}
+	switch {
+	case k.hash != r.Hash:
+		answer = Answer{Err: &Conflict{r.Key}}
+	case on != nil:
+		answer.Facts = on.entries[k.offset].Facts
+	default:
+		answer.replay = &place{k.sequence, k.offset}
+	}
+	s.answerAfter(on, c, index, answer)
+	return true
+}
+
+// underWay is the commit with a sequence that is not retired yet, or nil.
+func (s *Shard) underWay(sequence uint64) *commit {
+	if sequence <= s.retired {
+		return nil
+	}
+	for _, o := range s.applying {
+		if o.sequence == sequence {
+			return o
+		}
+	}
+	for _, o := range s.sent {
+		if o.sequence == sequence {
+			return o
+		}
+	}
+	return s.open
+}
+
+func (s *Shard) load(id string) (*cached, error) {
+	if e := s.cache.get(id); e != nil {
+		return e, nil
+	}
+	account, err := s.view.Load(id)
+	if err != nil {
+		return nil, err
+	}
+	e := &cached{account: account, floor: s.recent.greatest()}
+	s.cache.put(id, e)
+	return e, nil
+}
+
+// recallReversed tells the account and the command how much of the use was reversed before.
+func (s *Shard) recallReversed(a *credit.Account, r *rules.ReverseUsage) error {
+	units, known := a.Reversed(r.Usage)
+	if !known {
+		var err error
+		if units, err = s.view.Reversed(a.ID(), r.Usage); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		a.SetReversed(r.Usage, units)
+	}
+	r.Already = units
+	return nil
+}
+
+// answerAfter answers once the commit that the answer rests on is applied; at once when there is none.
+func (s *Shard) answerAfter(on *commit, c *call, index int, answer Answer) {
+	if on == nil {
+		s.reply(c, index, answer)
+		return
+	}
+	if !on.wait(ticket{c, index, answer}) {
+		s.reply(c, index, on.complete(answer))
+	}
+}
+
+func (s *Shard) reply(c *call, index int, answer Answer) {
+	c.answers[index] = answer
+	s.answered(c)
+}
+
+// publish puts a catalog in force.
+func (s *Shard) publish(c *call, now time.Time) {
+	if current := s.books.Current(); current != nil && current.Version >= c.publish.event.Version {
+		// Whoever asked for that version gave up waiting, and it was on its way all the same.
+		s.reply(c, 0, Answer{Err: fmt.Errorf("%w: catalog %d was published meanwhile", ErrUnavailable, current.Version)})
+		return
+	}
+	entry := credit.Entry{Actor: c.publish.actor, Recorded: now, Facts: []credit.Fact{{ID: s.ids.next(now), At: now, Event: c.publish.event}}}
+	o := s.open
+	undo, mark := o.size(), s.encoder.Mark()
+	o.entries = append(o.entries, entry)
+	var err error
+	if o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1]); err != nil {
+		s.fail(fmt.Errorf("encode catalog: %w", err))
+		s.reply(c, 0, Answer{Err: s.failed})
+		return
+	}
+	if most := journal.MaxBody - s.cfg.CommitTarget - 1; len(o.body)-undo.body > most {
+		s.encoder.Rewind(mark)
+		o.shrink(undo)
+		s.reply(c, 0, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("in the journal this catalog would take more than %d KiB: each < > & takes six bytes", most>>10)}})
+		return
+	}
+	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: uint32(len(o.entries) - 1)}, Facts: entry.Facts}
+	o.events++
+	s.books = s.books.With(now, c.publish.catalog)
+	o.books = s.books
+	o.tickets = append(o.tickets, ticket{c, 0, answer})
+}
+
+// contain turns a panic of a rule or of the fold, which is a broken invariant, into a stopped shard: no
+// other tenant and no other shard is harmed, and nothing is built on a state that is not understood.
+func (s *Shard) contain(c *call, index int) {
+	if p := recover(); p != nil {
+		s.log.Error("a decision broke an invariant", "account", c.requests[index].Account, "panic", p, "stack", string(debug.Stack()))
+		s.fail(fmt.Errorf("a decision broke an invariant: %v", p))
+		s.reply(c, index, Answer{Err: s.failed})
+	}
+}

@@ -1,0 +1,118 @@
+package accounts
+
+import (
+	"fmt"
+
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+	view "creditstream/projections/accounts"
+)
+
+// send appends the open commit when the journal may take one more, and stages what it changes.
+func (s *Shard) send() {
+	o := s.open
+	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+len(s.applying) >= s.cfg.InFlight+maxApplying {
+		return
+	}
+	body, entries := o.body, o.entries
+	// Handed on, and kept by whoever follows the journal: so as large as they are, and not as large as they
+	// might have become. The next commit grows in the memory of this one.
+	o.entries = append(make([]credit.Entry, 0, len(entries)), entries...)
+	o.body = s.encoder.Seal(append(make([]byte, 0, len(body)+1), body...))
+	s.sequence++
+	o.sequence = s.sequence
+	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(o, head, err) }); err != nil {
+		s.fail(fmt.Errorf("append to the journal: %w", err))
+		return
+	}
+	s.trap(TrappedPublished)
+	s.sent = append(s.sent, o)
+	clear(entries)
+	s.open = s.nextCommit(body[:0], entries[:0])
+	// Staged now, because from here on the accounts move on to what the next commit says.
+	o.stage = s.takeStage()
+	for _, e := range o.touched {
+		o.stage.Account(e.account)
+	}
+	for i, k := range o.keys {
+		o.stage.Key(k.account, k.key, o.entries[o.offsets[i]].Hash, o.sequence, o.offsets[i])
+	}
+	for i := range o.entries {
+		if published, ok := o.entries[i].Facts[0].Event.(*credit.CatalogPublished); ok {
+			o.stage.Catalog(published.Version, o.entries[i].Recorded, published.Source)
+		}
+	}
+	s.staged(o)
+}
+
+// nextCommit returns an open commit that grows in memory used before.
+func (s *Shard) nextCommit(body []byte, entries []credit.Entry) *commit {
+	var spare *commit
+	if n := len(s.spare); n > 0 {
+		spare, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	o := newCommit(spare)
+	o.body, o.entries = body, entries
+	return o
+}
+
+// takeStage returns an empty stage: as many are made as commits are under way at once.
+func (s *Shard) takeStage() *view.Stage {
+	if n := len(s.stages); n > 0 {
+		stage := s.stages[n-1]
+		s.stages = s.stages[:n-1]
+		return stage
+	}
+	return s.view.Stage()
+}
+
+// acknowledged makes room in the journal for the next commit, or gives up when it refused the oldest that
+// was sent.
+func (s *Shard) acknowledged(a *ack) {
+	if s.failed != nil || len(s.sent) == 0 {
+		return
+	}
+	if a.err != nil {
+		s.fail(a.err)
+		return
+	}
+	s.applying = append(s.applying, a.commit)
+	s.sent = append(s.sent[:0], s.sent[1:]...)
+	s.send()
+}
+
+// retire forgets a commit that was applied: what it changed is in the view now.
+func (s *Shard) retire(o *commit) {
+	s.stages = append(s.stages, o.stage)
+	o.stage = nil
+	if len(s.applying) == 0 || s.applying[0] != o {
+		return // the shard failed before it noticed the ack
+	}
+	s.applying = append(s.applying[:0], s.applying[1:]...)
+	s.retired = o.sequence
+	if o.fault != nil {
+		s.fail(fmt.Errorf("apply commit %d to the view: %w", o.sequence, o.fault))
+		return
+	}
+	for _, e := range o.touched {
+		if e.commit == o {
+			e.commit = nil
+		}
+	}
+	s.spare = append(s.spare, o)
+}
+
+func (s *Shard) answerAll(o *commit, err error) {
+	tickets := o.take()
+	for i := range tickets {
+		t := &tickets[i]
+		if err != nil {
+			t.answer = Answer{Err: err}
+		}
+		s.reply(t.call, t.index, o.complete(t.answer))
+	}
+	if tickets != nil {
+		clear(tickets)
+		o.answeredTickets = tickets[:0]
+	}
+}
