@@ -65,6 +65,8 @@ type historyLine struct {
 	Meter       string `json:"meter"`
 	Quantity    int64  `json:"quantity"`
 	Credits     string `json:"credits"`
+	Unit        string `json:"unit"`
+	Units       string `json:"units"`
 	Description string `json:"description"`
 	Erased      bool   `json:"erased"`
 	Actor       string `json:"actor"`

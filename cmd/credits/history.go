@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -70,9 +71,22 @@ func printHistory(w io.Writer, lines []historyLine) {
 		if line.Erased {
 			line.Description = "(erased)"
 		}
-		g.row(moment(line.Time), line.Type, line.Meter, quantity, grouped(line.Credits), grouped(line.Remaining), paidBy(line.Draws), line.Description)
+		g.row(moment(line.Time), line.Type, line.Meter, quantity, line.change(), grouped(line.Remaining), paidBy(line.Draws), line.Description)
 	}
 	g.print(w)
+}
+
+// change is by how much a line changed what remains: in credits, or in the units of a quota where it moved no
+// credits.
+func (l *historyLine) change() string {
+	change, unit := l.Credits, ""
+	if change == "0" && l.Units != "" && l.Units != "0" {
+		change, unit = l.Units, " "+l.Unit
+	}
+	if change != "0" && !strings.HasPrefix(change, "-") {
+		change = "+" + change
+	}
+	return grouped(change) + unit
 }
 
 // reportCommand sums what an account used.

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 )
 
@@ -30,9 +28,9 @@ func (a *app) show(raw json.RawMessage, table func(io.Writer)) error {
 	if a.output == "json" {
 		return a.printJSON(raw)
 	}
-	var page bytes.Buffer
-	table(&page)
-	_, err := a.stdout.Write(page.Bytes())
+	answer := page{width: widthOf(a.stdout)}
+	table(&answer)
+	_, err := a.stdout.Write(answer.Bytes())
 	return err
 }
 
@@ -55,38 +53,6 @@ func (a *app) printValue(value any) error {
 	}
 	return a.printJSON(raw)
 }
-
-// grid is a table for people. A column whose head begins with ">" is aligned to the right.
-type grid struct {
-	t table.Writer
-}
-
-func newGrid(heads ...string) *grid {
-	t := table.NewWriter()
-	style := table.StyleLight
-	style.Format.Header = text.FormatDefault
-	style.Format.Footer = text.FormatDefault
-	style.Options.DrawBorder = false
-	style.Options.SeparateColumns = false
-	t.SetStyle(style)
-	row := make(table.Row, len(heads))
-	columns := make([]table.ColumnConfig, len(heads))
-	for i, head := range heads {
-		name, right := strings.CutPrefix(head, ">")
-		row[i] = name
-		columns[i].Number = i + 1
-		if right {
-			columns[i].Align, columns[i].AlignHeader, columns[i].AlignFooter = text.AlignRight, text.AlignRight, text.AlignRight
-		}
-	}
-	t.AppendHeader(row)
-	t.SetColumnConfigs(columns)
-	return &grid{t}
-}
-
-func (g *grid) row(cells ...any)    { g.t.AppendRow(cells) }
-func (g *grid) footer(cells ...any) { g.t.AppendFooter(cells) }
-func (g *grid) print(w io.Writer)   { fmt.Fprintln(w, g.t.Render()) }
 
 // grouped writes a decimal string with a comma between thousands: 1234567.5 is 1,234,567.5.
 func grouped(amount string) string {
@@ -152,4 +118,16 @@ func (a *app) coloured(w io.Writer) bool {
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// widthOf is how many columns a terminal has, 0 for what is none.
+func widthOf(w io.Writer) int {
+	if !isTerminal(w) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(w.(*os.File).Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }

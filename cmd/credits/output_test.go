@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestGrouped(t *testing.T) {
@@ -37,6 +38,34 @@ func TestPaidBy(t *testing.T) {
 	})
 	if want := "2 ai_service of ai_quota L1 + 3,000 of purchased"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// At a terminal a table is as wide as the terminal is, with every word of it; a script gets a row in a line.
+func TestTablesFit(t *testing.T) {
+	lines := []historyLine{
+		{Time: "2026-03-01T00:00:00Z", Type: "usage", Meter: "ai_service", Quantity: 5, Credits: "-3", Remaining: "45", Description: "WhatsApp on a Sunday, long after midnight", Draws: []draw{
+			{Pool: "ai_quota", Lot: "l1", Amount: "2", Unit: "ai_service"}, {Pool: "purchased", Lot: "l2", Amount: "3", Unit: "credit"},
+		}},
+		{Time: "2026-03-01T00:00:00Z", Type: "grant", Credits: "0", Unit: "ai_service", Units: "300", Remaining: "50", Draws: []draw{{Pool: "ai_quota", Lot: "l1", Amount: "300", Unit: "ai_service"}}},
+	}
+	for _, width := range []int{0, 100, 140} {
+		p := page{width: width}
+		printHistory(&p, lines)
+		text := p.String()
+		for _, line := range strings.Split(text, "\n") {
+			if n := utf8.RuneCountInString(line); width > 0 && n > width {
+				t.Errorf("%d columns of %d: %q", n, width, line)
+			}
+		}
+		for _, word := range []string{"WhatsApp", "midnight", "purchased", "+300 ai_service"} {
+			if !strings.Contains(text, word) {
+				t.Errorf("at %d columns %q is missing in\n%s", width, word, text)
+			}
+		}
+		if rows := strings.Count(text, "\n"); width == 0 && rows != 4 {
+			t.Errorf("a script gets %d lines:\n%s", rows, text)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -163,13 +164,31 @@ func (a *app) serve(ctx context.Context, cfg node.Config) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("say that the server is ready: %w", err), n.Close())
 	}
-	cfg.Logger.Info("ready", "http", n.HTTP(), "nats", n.NATS(), "docs", n.HTTP()+"/docs", "data", cfg.Data)
+	if isTerminal(a.stderr) {
+		greet(a.stderr, n.HTTP(), n.NATS(), cfg.Data)
+	} else {
+		cfg.Logger.Info("ready", "http", n.HTTP(), "nats", n.NATS(), "docs", n.HTTP()+"/docs", "data", cfg.Data)
+	}
 	<-ctx.Done()
 	cfg.Logger.Info("stopping: finishing what is under way")
 	if err := n.Close(); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+// greet tells whoever started a server at a terminal where everything is.
+func greet(w io.Writer, http, nats, data string) {
+	fmt.Fprintf(w, `
+Creditstream is ready. Ctrl-C ends it.
+
+  API       %[1]s         its description: %[1]s/docs
+  Console   %[1]s/admin
+  Pages     %[1]s/t/TENANT/a/ACCOUNT
+  NATS      %[2]s
+  Data      %[3]s
+
+`, http, nats, data)
 }
 
 // logger logs to standard error, as text for people at a terminal and as JSON for a collector.

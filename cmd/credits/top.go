@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -80,6 +79,7 @@ func (a *app) top(ctx context.Context, interval time.Duration, rows, rounds int)
 	if err != nil {
 		return err
 	}
+	watched := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	var following sync.WaitGroup
 	defer following.Wait()
@@ -98,13 +98,16 @@ func (a *app) top(ctx context.Context, interval time.Duration, rows, rounds int)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-				return cause
+			if watched.Err() != nil {
+				return nil // who watched has seen enough
 			}
-			return nil // who watched has seen enough
+			return context.Cause(ctx)
 		}
 		reading := t.take(rows)
 		if err := a.topViews(ctx, c, &reading); err != nil {
+			if ctx.Err() != nil {
+				continue // who watched has seen enough
+			}
 			return err
 		}
 		if err := a.showTop(&reading); err != nil {
@@ -152,7 +155,7 @@ func (a *app) showTop(r *topReading) error {
 	if a.output == "json" {
 		return a.printValue(r)
 	}
-	var page bytes.Buffer
+	page := page{width: widthOf(a.stdout)}
 	if isTerminal(a.stdout) {
 		page.WriteString("\x1b[H\x1b[2J") // home, and clear what the last reading left
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -18,8 +19,8 @@ func TestTopCountsWhatHappensNow(t *testing.T) {
 	p.must("grant", "clinic-7", "50", "--pool", "purchased", "--reason", "test")
 	p.must("usage", "clinic-7", "sticker", "1")
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context()) // as a signal does
+	defer cancel(nil)
 	reader, writer := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
@@ -59,7 +60,7 @@ func TestTopCountsWhatHappensNow(t *testing.T) {
 	if len(r.Views) == 0 || r.Tenants[0].Tenant != "tecpet" {
 		t.Errorf("the reading shows %+v", r)
 	}
-	cancel()
+	cancel(errors.New("interrupt signal received"))
 	go func() { _, _ = io.Copy(io.Discard, reader) }()
 	if code := <-ended; code != exitOK {
 		t.Errorf("top ends with %d when it is interrupted", code)

@@ -445,6 +445,12 @@ func TestTokens(t *testing.T) {
 	token.get(a + "/balance").is(200)
 	token.get(b+"/balance").refused(403, "forbidden")
 	token.get("/v1/tenants/tecpet/accounts").refused(403, "forbidden")
+	// The account stands in the query there.
+	token.get("/v1/tenants/tecpet/packs?account=a").is(200).has("packs.0.pack", "pack-50")
+	for _, query := range []string{"?account=b", "?account=b&account=a", "?account=", ""} {
+		token.get("/v1/tenants/tecpet/packs"+query).refused(403, "forbidden")
+	}
+	token.get("/v1/tenants/adtech/packs?account=a").refused(403, "forbidden")
 	token.post(a+"/usage", "u", `{"meter":"sticker","quantity":1}`).refused(403, "forbidden")
 	token.post(a+"/tokens", "", nil).refused(403, "forbidden")
 	key.post(a+"/tokens", "", `{"scopes":["purchase"]}`).refused(403, "forbidden")

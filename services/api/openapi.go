@@ -59,6 +59,13 @@ func document(routes []route) ([]byte, *huma.OpenAPI) {
 				"Repeating a request with the same `Idempotency-Key` is always safe: the original answer comes back with `replayed` true. " +
 				"A 5xx answer or a lost connection means that the outcome is unknown: repeat the request.",
 		},
+		// In the order in which they are read: what feature services need comes first.
+		Tags: []*huma.Tag{
+			{Name: "account", Description: "One account: charge, hold, ask, buy, grant, explain"},
+			{Name: "tenant", Description: "A business: its catalog, its accounts, its journal"},
+			{Name: "operator", Description: "The server's keys, views and journals"},
+			{Name: "server", Description: "What needs no key"},
+		},
 		Components: &huma.Components{
 			Schemas:         schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key, or an account's token."}},
@@ -103,7 +110,7 @@ func allowNull(schema *huma.Schema) {
 }
 
 // nullable are the objects that can be null where they are not left out.
-var nullable = map[string]bool{"pending": true, "payment_method": true, "price": true}
+var nullable = map[string]bool{"pending": true, "payment_method": true, "price": true, "topup": true}
 
 var pathParam = regexp.MustCompile(`\{([a-z]+)\}`)
 

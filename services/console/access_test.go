@@ -89,6 +89,11 @@ func TestScopesDecide(t *testing.T) {
 		if status != http.StatusOK || strings.Contains(text, "Grant credits") || strings.Contains(text, "/revoke?") {
 			t.Errorf("%s: %d, or it is offered what it may not", name, status)
 		}
+		for _, form := range []string{"/grant", "/revoke?lot=l2"} {
+			if status, text := v.get(lumen + form); status != http.StatusForbidden || strings.Contains(text, "<form class=\"ask\"") {
+				t.Errorf("%s is shown %s: %d", name, form, status)
+			}
+		}
 		for _, act := range []string{"/grant", "/revoke", "/reverse"} {
 			if status, _ := v.post(lumen+act, url.Values{"key": {"k"}, "pool": {"extra"}, "credits": {"5"}, "reason": {"x"}, "lot": {"l2"}}); status != http.StatusForbidden {
 				t.Errorf("%s may %s: %d", name, act, status)

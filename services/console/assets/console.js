@@ -155,7 +155,7 @@
     };
     const axis = { count: (v) => compact.format(v), time: (v) => v === 0 ? "0" : v < 1000 ? `${v} µs` : v < 1e6 ? `${+(v / 1000).toFixed(1)} ms` : `${+(v / 1e6).toFixed(1)} s` };
     const steps = [1, 2, 5].flatMap((n) => Array.from({ length: 12 }, (_, i) => n * 10 ** i)).sort((a, b) => a - b);
-    const least = { count: 4, time: 1000 }; // the least that an axis reaches: quiet is to look quiet
+    const powers = Array.from({ length: 9 }, (_, i) => 10 ** i);
     const panels = $$("[data-series]", vitals).map((figure) => ({
       place: $(".vital-chart", figure), now: $$(".vital-now b", figure),
       series: figure.dataset.series.split(" "), format: figure.dataset.format, chart: null,
@@ -173,26 +173,31 @@
     function build(panel) {
       panel.chart?.destroy();
       panel.chart = new uPlot({
-        width: width(panel), height: 188, padding: [12, 12, 0, 0], legend: { show: false },
+        width: width(panel), height: 188, padding: [12, 28, 0, 0], legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "vitals" } },
         hooks: { setCursor: [(u) => figures(panel, u.cursor.left < 0 ? null : u.cursor.idx)] },
         scales: {
           x: { time: false, range: (u, min, max) => { const end = max ?? Date.now() / 1000; return [end - spanSeconds, end]; } },
-          y: { range: (u, min, max) => [0, max > 0 ? Math.max(max * 1.15, least[panel.format]) : least[panel.format]] },
+          // One slow second must not make all others look alike: times are drawn by their powers of ten.
+          y: panel.format === "time"
+            ? { distr: 3, range: (u, min, max) => [10, Math.max(10 ** Math.ceil(Math.log10((max || 1) * 1.15)), 10000)] }
+            : { range: (u, min, max) => [0, Math.max((max || 0) * 1.15, 4)] }, // quiet is to look quiet
         },
         axes: [
           { stroke: token("--ink-3"), grid: { show: false }, ticks: { show: false }, font: `11px ${token("--font")}`, size: 28, gap: 6, space: 80, incrs: [15, 30, 60, 120], values: (u, splits) => splits.map((s) => clock.format(s * 1000)) },
-          { stroke: token("--ink-3"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: `11px ${token("--font")}`, size: 56, gap: 6, space: 36, incrs: steps, values: (u, splits) => splits.map(axis[panel.format]) },
+          { stroke: token("--ink-3"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: `11px ${token("--font")}`, size: 56, gap: 6, space: 36,
+            ...(panel.format === "time" ? { filter: (u, splits) => splits, splits: (u) => powers.filter((n) => n >= u.scales.y.min && n <= u.scales.y.max) } : { incrs: steps }),
+            values: (u, splits) => splits.map(axis[panel.format]) },
         ],
         series: [{}, ...panel.series.map((name, s) => ({
-          stroke: token(colours[s]), width: 1.75, spanGaps: false, points: { show: (u, i) => isolated(u.data[i]), size: 4 },
+          stroke: token(colours[s]), width: 1.75, spanGaps: false, points: { show: true, filter: (u, i) => isolated(u.data[i]), size: 4 },
           fill: s === 0 ? `color-mix(in srgb, ${token(colours[0])} 12%, transparent)` : undefined,
         }))],
       }, data(panel), panel.place);
       panel.chart.root.setAttribute("aria-hidden", "true");
     }
     // Latency has gaps where nothing was asked: single samples between gaps are drawn as points.
-    const isolated = (values) => values.some((v, i) => v != null && values[i - 1] == null && values[i + 1] == null);
+    const isolated = (values) => [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null);
 
     const draw = () => panels.forEach((panel) => {
       if (!panel.chart) build(panel);
@@ -200,6 +205,16 @@
       if (!panel.place.matches(":hover")) figures(panel, null);
     });
 
+    // Where nothing was sampled nothing is drawn: a gap is no slope.
+    const append = (more) => (more.at ?? []).forEach((at, i) => {
+      const last = columns.at.at(-1);
+      const silent = last != null && (at - last) * 1000 > 3 * Math.max(Number(vitals.dataset.every), 1000);
+      for (const name of Object.keys(columns)) {
+        if (silent) columns[name].push(name === "at" ? last + 1 : null);
+        columns[name].push(more[name][i]);
+        columns[name] = columns[name].slice(-keep);
+      }
+    });
     const state = $("#vital-state");
     let after = "", failed = 0;
     const poll = async () => {
@@ -209,7 +224,7 @@
         if (!answer.ok) throw new Error(answer.statusText);
         const more = await answer.json();
         after = more.last;
-        for (const name of Object.keys(columns)) columns[name] = [...columns[name], ...(more[name] ?? [])].slice(-keep);
+        append(more);
         draw();
         vitals.dataset.samples = columns.at.length;
         if (failed) { state.textContent = "Live"; state.className = "badge good"; }
