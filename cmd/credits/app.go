@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,9 +55,11 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong use.`,
 		Example: `  credits demo
   credits serve --dev --data ./data
   credits balance acct-1 --tenant tecpet`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("credits {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err.Error()} })
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run it:"},
@@ -83,6 +86,21 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong use.`,
 		root.AddCommand(command)
 	}
 	return root
+}
+
+// version is that of the module, or the commit that the program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of an unknown version"
+	}
+	found := info.Main.Version + ", " + info.GoVersion
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			found += ", commit " + s.Value
+		}
+	}
+	return found
 }
 
 // The groups of the help text.

@@ -87,7 +87,28 @@ func (p *Problem) Error() string {
 			text += "; " + hint.words + " " + hint.value
 		}
 	}
+	if next := nextSteps[p.Code]; next != "" {
+		text += "\n" + next
+	}
 	return text
+}
+
+// nextSteps are what somebody at a terminal does next, by the code of a refusal.
+var nextSteps = map[string]string{
+	"approval_required":       "Give the manager's code with --code.",
+	"approval_invalid":        "Give the right one with --code; five wrong ones lock it for 15 minutes.",
+	"approval_locked":         "Wait until the lock ends; credits account set ACCOUNT --pin sets a new code, and does not end it.",
+	"forbidden":               "Use a key with that scope: credits key list shows which there are, --key or CREDITS_KEY names one.",
+	"idempotency_conflict":    "This key stands for another request already: choose another --idempotency-key.",
+	"insufficient_credits":    "See why with credits explain ACCOUNT --meter METER; give more with credits buy or credits grant.",
+	"meter_not_in_plan":       "See the plans with credits catalog show; change it with credits account set ACCOUNT --plan PLAN.",
+	"payment_method_required": "Save one with credits account set ACCOUNT --card REFERENCE.",
+	"unauthenticated":         "Name a key with --key or CREDITS_KEY; a server with --dev on this machine needs none.",
+	"unknown_meter":           "credits catalog show lists the meters.",
+	"unknown_pack":            "credits buy ACCOUNT --list lists the packs.",
+	"unknown_plan":            "credits catalog show lists the plans.",
+	"unknown_pool":            "credits catalog show lists the pools.",
+	"unknown_tenant":          "Name another with --tenant or CREDITS_TENANT, or make it with credits tenant create.",
 }
 
 // unreachable means that nothing answered at the address: the request was never sent.

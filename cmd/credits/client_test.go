@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,5 +134,24 @@ func TestLinesEndWithTheFaultThatBrokeThemOff(t *testing.T) {
 func TestPathsEscapeWhatUsersName(t *testing.T) {
 	if got, want := tenantPath("tecpet", "accounts", "a/b ç?"), "/v1/tenants/tecpet/accounts/a%2Fb%20%C3%A7%3F"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A refusal says what to do next, and with --output json it is what the server sent.
+func TestARefusalSaysWhatToDoNext(t *testing.T) {
+	p := program{t, map[string]string{"CREDITS_TENANT": "tecpet"}}
+	p.serve(filepath.Join(t.TempDir(), "data"), "--dev", "--catalogs", "../../deploy/catalogs")
+	p.must("account", "set", "clinic-7", "--plan", "ai")
+	for line, next := range map[string]string{
+		"usage clinic-7 stiker 1":           "credits catalog show lists the meters",
+		"usage clinic-7 sticker 1":          "credits explain ACCOUNT --meter METER",
+		"buy clinic-7 --pack pack-50":       "manager's code",
+		"balance clinic-7 --tenant nobody":  "credits tenant create",
+		"account set clinic-7 --plan hydra": "credits catalog show lists the plans",
+	} {
+		r := p.run(strings.Fields(line)...)
+		if r.code != exitFailed || !strings.Contains(r.stderr, next) {
+			t.Errorf("credits %s: exit code %d, says %q", line, r.code, r.stderr)
+		}
 	}
 }
