@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
@@ -60,9 +61,11 @@ func (n *Node) openPages(door *api.API) (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The API has its own word for a path that is not clean; a mux would send the client elsewhere.
-		if _, pattern := mux.Handler(r); pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
+		if !strings.HasPrefix(r.URL.Path, "/v1/") {
+			if _, pattern := mux.Handler(r); pattern != "" {
+				mux.ServeHTTP(w, r)
+				return
+			}
 		}
 		door.Handler().ServeHTTP(w, r)
 	}), nil

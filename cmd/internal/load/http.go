@@ -2,20 +2,21 @@ package load
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// overHTTP posts over one kept connection. It writes requests by hand and reads answers with net/http: that
-// package's client uses two goroutines a connection, and would take more of the processor than the server
-// that shares it.
+// overHTTP posts over one kept connection. It writes requests and reads plain answers by hand: the client of
+// net/http uses two goroutines a connection, and would take more of the processor than the server that shares it.
 type overHTTP struct {
 	address string // host:port
 	conn    net.Conn
@@ -51,18 +52,58 @@ func (o *overHTTP) ask(ctx context.Context, path, media, headers string) ([]byte
 	if _, err := o.conn.Write(append(o.sent, o.body...)); err != nil {
 		return nil, fmt.Errorf("post %s: %w", path, err)
 	}
-	response, err := http.ReadResponse(o.answers, nil)
+	status, err := o.read()
 	if err != nil {
 		return nil, fmt.Errorf("read the answer to %s: %w", path, err)
 	}
-	defer response.Body.Close()
-	if o.answer, err = readAll(response.Body, o.answer[:0]); err != nil {
-		return nil, fmt.Errorf("read the answer to %s: %w", path, err)
-	}
-	if response.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("post %s: %s: %.300s", path, response.Status, o.answer)
+	if status/100 != 2 {
+		return nil, fmt.Errorf("post %s: %d: %.300s", path, status, o.answer)
 	}
 	return o.answer, nil
+}
+
+// read reads an answer into o.answer.
+func (o *overHTTP) read() (status int, err error) {
+	if _, err := o.answers.Peek(1); err != nil { // waits until something is there
+		return 0, err
+	}
+	there, _ := o.answers.Peek(o.answers.Buffered())
+	if status, head, length := plainHead(there); head > 0 {
+		if _, err := o.answers.Discard(head); err != nil {
+			return 0, err
+		}
+		o.answer = slices.Grow(o.answer[:0], length)[:length]
+		_, err := io.ReadFull(o.answers, o.answer)
+		return status, err
+	}
+	response, err := http.ReadResponse(o.answers, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	o.answer, err = readAll(response.Body, o.answer[:0])
+	return response.StatusCode, err
+}
+
+var headEnd, contentLength = []byte("\r\n\r\n"), []byte("\r\nContent-Length: ")
+
+// plainHead reads the head of an answer that is all there and says how long the body is: as those of our server.
+// head is its size in bytes, 0 for any other.
+func plainHead(b []byte) (status, head, length int) {
+	end := bytes.Index(b, headEnd)
+	if end < len("HTTP/1.1 200") || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+		return 0, 0, 0
+	}
+	status, err := strconv.Atoi(string(b[len("HTTP/1.1 "):len("HTTP/1.1 200")]))
+	_, text, found := bytes.Cut(b[:end], contentLength)
+	if err != nil || !found {
+		return 0, 0, 0
+	}
+	text, _, _ = bytes.Cut(text, []byte("\r"))
+	if length, err = strconv.Atoi(string(text)); err != nil || length < 0 {
+		return 0, 0, 0
+	}
+	return status, end + len(headEnd), length
 }
 
 // readAll appends all of r to dst.
