@@ -225,6 +225,7 @@ type finding struct {
 	wrong      []string // answers that are not so
 	unanswered []string // questions that it did not answer
 	noticed    string   // why it is not served, or what verify found
+	barred     bool     // it is not served at all
 }
 
 func (f *finding) String() string {
@@ -238,6 +239,10 @@ func (f *findings) of(tenant string) *finding {
 		i = len(f.tenants) - 1
 	}
 	return f.tenants[i]
+}
+
+func (f *findings) barred() bool {
+	return slices.ContainsFunc(f.tenants, func(t *finding) bool { return t.barred })
 }
 
 func (f *findings) all() []string {

@@ -18,6 +18,7 @@ type filled struct {
 	cfg      victimConfig
 	dir      string // of all that follows
 	log      string
+	long     int    // entries of the first tenant
 	sound    string // as it was when the server was stopped
 	earlier  string // as it was before the last entries
 	work     string // what a round damages
@@ -35,8 +36,10 @@ var stillAt = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 const (
 	// perTenant is how many accounts a tenant has.
 	perTenant = 6
-	// bulk is how many long entries the first tenant has: several blocks of 8 MiB.
+	// bulk is how many long entries the first tenant has in a long run: several blocks of 8 MiB.
 	bulk = 7000
+	// together is how many are sent at once.
+	together = 1000
 )
 
 // fillBooks makes the directory, twice: before and after the last entries. Then it writes down what the books say.
@@ -47,6 +50,9 @@ func fillBooks(ctx context.Context, s *session, r *result) (*filled, error) {
 	}
 	b := &filled{driver: l.driver, dir: l.dir, log: logPath(l.dir), tenants: []string{"one", "two", "three"}, books: make(map[string]map[string]string)}
 	b.sound, b.earlier, b.work = filepath.Join(b.dir, "sound"), filepath.Join(b.dir, "earlier"), filepath.Join(b.dir, "work")
+	if b.long = bulk; s.rounds < 10 {
+		b.long = together
+	}
 	b.cfg = victimConfig{Data: b.sound, TestClock: stillAt, Reserve: noReserve}
 	for i, t := range b.tenants {
 		for shard := range i + 1 {
@@ -155,9 +161,8 @@ func (b *filled) entries(ctx context.Context, url, tenant, when string, count in
 
 // bulk makes the first tenant's journal several blocks long.
 func (b *filled) bulk(ctx context.Context, url string) error {
-	const together = 1000
 	text := strings.Repeat("x", 1000)
-	for from := 0; from < bulk; from += together {
+	for from := 0; from < b.long; from += together {
 		var events []string
 		for i := from; i < from+together; i++ {
 			events = append(events, fmt.Sprintf(`{"specversion":"1.0","id":"bulk-%d","source":"/soak","type":"creditstream.usage","subject":%q,"data":{"meter":"call","quantity":1,"description":%q}}`,

@@ -9,6 +9,7 @@
 //   - every acknowledged command is in the journal, once, as it was, and repeats its original answer;
 //   - no idempotency key and no purchase took effect twice;
 //   - no account is below zero;
+//   - keys that were made open, and those that were revoked do not; texts can be read, and erased ones cannot;
 //   - the server's own verification agrees: hashes, order, conservation, and every view equal to the fold.
 //
 // Then the load goes on, on the same data. A campaign that finds something prints what, with the seed that shows

@@ -79,3 +79,15 @@ func TestDamage(t *testing.T) {
 		t.Errorf("of 4 damages %d were noticed and %d harmless", r.Noticed, r.Harmless)
 	}
 }
+
+func TestCampaignsAreChosenByName(t *testing.T) {
+	chosen, err := choose("kill=7,power")
+	if err != nil || len(chosen) != 2 || chosen[0].Name() != "kill" || chosen[0].rounds != 7 || chosen[1].Name() != "power" || chosen[1].rounds != 0 {
+		t.Errorf("%+v, %v", chosen, err)
+	}
+	for _, wrong := range []string{"kill=", "kill=0", "kill=x", "none", "power,,kill"} {
+		if _, err := choose(wrong); err == nil {
+			t.Errorf("--campaign %s was taken", wrong)
+		}
+	}
+}

@@ -233,6 +233,7 @@ type marks struct {
 	js    jetstream.JetStream
 	log   *slog.Logger
 	sync  map[string]func() error // before a mark is written, of each stream
+	fault func() error            // of the server's disk
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 
@@ -250,7 +251,7 @@ func (n *Node) openMarks(ctx context.Context) error {
 		return err
 	}
 	running, stop := context.WithCancel(context.Background())
-	m := &marks{data: n.cfg.Data, js: js, log: n.log, stop: stop, sync: make(map[string]func() error)}
+	m := &marks{data: n.cfg.Data, js: js, log: n.log, stop: stop, sync: make(map[string]func() error), fault: n.bus.Fault}
 	for _, stream := range markedStreams() {
 		m.sync[stream] = n.syncNames(stream)
 	}
@@ -306,6 +307,9 @@ func (m *marks) write(ctx context.Context) error {
 			is.Least = min(is.Least, m.written[stream].Least)
 		}
 		all[stream] = is
+	}
+	if m.fault() != nil {
+		return nil // the server may count a record whose sync failed
 	}
 	return m.replace(all)
 }
