@@ -185,7 +185,7 @@ func (v *visit) fail(err error) {
 			status, title, detail = problem.Status, problem.Title, problem.Detail
 		} else {
 			v.log.Warn("a page of the console failed", "path", v.r.URL.Path, "error", err)
-			status, title, detail = problem.Status, problem.Title, "The server could not answer this now. "+problem.Detail
+			status, title, detail = problem.Status, problem.Title, "The server could not answer this now; its log says why. Try again: a form that was sent twice counts once."
 		}
 	}
 	if err := v.write(status, "fault", title, map[string]any{"Status": status, "Heading": title, "Detail": detail}); err != nil {
