@@ -21,21 +21,7 @@ func TestNoLotDiesOfAClockThatJumps(t *testing.T) {
 	var wall, elapsed atomic.Int64
 	wall.Store(noon.UnixNano())
 	clock := accounts.NewClock(func() time.Time { return time.Unix(0, wall.Load()) }, func() time.Duration { return time.Duration(elapsed.Load()) })
-	n, err := Start(t.Context(), Config{Data: t.TempDir(), Dev: true, Clock: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	if err := n.AddTenant(t.Context(), "shop", 1); err != nil {
-		t.Fatal(err)
-	}
-	tenant, err := n.Accounts().Tenant("shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := tenant.Publish(t.Context(), []byte(catalog), "ana"); err != nil {
-		t.Fatal(err)
-	}
+	n, tenant := openShop(t, Config{Data: t.TempDir(), Dev: true, Clock: clock})
 	ends := noon.Add(24 * time.Hour)
 	opened := tenant.Do(t.Context(), accounts.Request{Account: "a", Key: "open", Hash: credit.Hash{1}, Command: &rules.ImportAccount{Lots: []rules.OpeningLot{{Pool: "bought", Credits: 500, Ends: ends}}}})
 	if opened.Err != nil {

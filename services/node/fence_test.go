@@ -25,9 +25,10 @@ meters:
   call: {price: "1", needs_plan: false}
 `
 
-// The log is the only lock: once another writer has appended, this one answers nobody any more.
-func TestAFencedWriterStops(t *testing.T) {
-	n, err := Start(t.Context(), Config{Data: t.TempDir(), TestClock: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)})
+// openShop starts a node with one tenant, whose catalog is in force. It is closed with the test.
+func openShop(t *testing.T, cfg Config) (*Node, *accounts.Tenant) {
+	t.Helper()
+	n, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +43,12 @@ func TestAFencedWriterStops(t *testing.T) {
 	if _, _, err := tenant.Publish(t.Context(), []byte(catalog), "ana"); err != nil {
 		t.Fatal(err)
 	}
+	return n, tenant
+}
+
+// The log is the only lock: once another writer has appended, this one answers nobody any more.
+func TestAFencedWriterStops(t *testing.T) {
+	n, tenant := openShop(t, Config{Data: t.TempDir(), TestClock: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)})
 	opened := tenant.Do(t.Context(), accounts.Request{Account: "a", Command: &rules.ImportAccount{Lots: []rules.OpeningLot{{Pool: "bought", Credits: 10_00}}}})
 	if opened.Err != nil {
 		t.Fatal(opened.Err)

@@ -18,18 +18,7 @@ import (
 // A node stops though its journals acknowledge nothing any more.
 func TestAStopDoesNotWaitForAcksThatNeverCome(t *testing.T) {
 	t.Parallel()
-	n, err := Start(t.Context(), Config{Data: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = n.Close() }()
-	if err := n.AddTenant(t.Context(), "shop", 0); err != nil {
-		t.Fatal(err)
-	}
-	tenant, err := n.Accounts().Tenant("shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	n, tenant := openShop(t, Config{Data: t.TempDir()})
 	n.bus.Shutdown()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -52,21 +41,10 @@ func TestAStopDoesNotWaitForAcksThatNeverCome(t *testing.T) {
 func TestAStopCutsARebuildShort(t *testing.T) {
 	t.Parallel()
 	var log syncedText
-	n, err := Start(t.Context(), Config{
+	n, tenant := openShop(t, Config{
 		Data: t.TempDir(), Dev: true, TestClock: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC), Drain: time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = n.Close() }()
-	if err := n.AddTenant(t.Context(), "shop", 0); err != nil {
-		t.Fatal(err)
-	}
-	tenant, err := n.Accounts().Tenant("shop")
-	if err != nil {
-		t.Fatal(err)
-	}
 	requests := make([]accounts.Request, 5_000)
 	for i := range requests {
 		requests[i] = accounts.Request{Account: fmt.Sprint("account ", i), Command: &rules.PutAccount{}}
