@@ -33,6 +33,14 @@ const (
 // one such message holds up everything else on its connection.
 const MaxPayload = 8 << 20
 
+// A client that does not take what is sent to it is hung up on: when so many bytes wait for it, or one write to it
+// takes so long; and one that does not say who it is.
+const (
+	maxPending   = 64 << 20
+	slowestRead  = 10 * time.Second
+	slowestHello = 2 * time.Second
+)
+
 // Config says how an embedded server runs. The zero value of every field but
 // StoreDir is usable.
 type Config struct {
@@ -171,6 +179,9 @@ func (s *Server) options(cfg Config) (*server.Options, error) {
 		NoLog:                  true,
 		DontListen:             cfg.Listen == "",
 		MaxPayload:             MaxPayload,
+		MaxPending:             maxPending,
+		WriteDeadline:          slowestRead,
+		AuthTimeout:            slowestHello.Seconds(),
 		JetStream:              true,
 		StoreDir:               cfg.StoreDir,
 		JetStreamMaxMemory:     cmp.Or(cfg.MaxMemory, 256<<20),

@@ -14,10 +14,13 @@ import (
 
 // A reader asks for pulls of pullCommits or pullBytes, whichever is less, and
 // keeps two of them open, so that the server always has something to send. The
-// bytes stay far below the 64 MiB at which a server drops a slow client.
+// bytes stay far below the 64 MiB at which a server drops a slow client. Who
+// reads for a client asks for trickleBytes, which is more than a commit takes:
+// there may be many, and what waits for a slow one waits in memory.
 const (
-	pullCommits = 1000
-	pullBytes   = 8 << 20
+	pullCommits  = 1000
+	pullBytes    = 8 << 20
+	trickleBytes = 1 << 20
 	// pullWait is how long the server keeps a pull open that it cannot fill.
 	pullWait = 2 * time.Second
 	// pullSlack is how much longer the server has for saying so.
@@ -40,6 +43,7 @@ type puller struct {
 	sub      *nats.Subscription
 	broken   chan nats.Status // gets one when the connection was lost
 	asked    int              // commits that were asked for and not yet delivered
+	bytes    int              // of one pull
 }
 
 // errPullLost means that a new consumer is needed: the old one went with its
@@ -49,7 +53,7 @@ var errPullLost = errors.New("the consumer is gone")
 // pull yields from one consumer until all are yielded, or the consumer is lost
 // (then neither done nor an error).
 func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(Commit, error) bool) (done bool, err error) {
-	p, err := j.openPuller(ctx, link.next)
+	p, err := j.openPuller(ctx, link.next, link.bytes)
 	if err != nil {
 		return false, j.mayRetry(ctx, last, err)
 	}
@@ -121,7 +125,7 @@ func (j *Journal) mayRetry(ctx context.Context, last uint64, err error) error {
 	}
 }
 
-func (j *Journal) openPuller(ctx context.Context, from uint64) (*puller, error) {
+func (j *Journal) openPuller(ctx context.Context, from uint64, bytes int) (*puller, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullWait+pullSlack)
 	defer cancel()
 	cfg := jetstream.ConsumerConfig{
@@ -140,6 +144,7 @@ func (j *Journal) openPuller(ctx context.Context, from uint64) (*puller, error) 
 		j:        j,
 		consumer: consumer.CachedInfo().Name,
 		inbox:    j.nc.NewInbox(),
+		bytes:    bytes,
 		// Two pulls, and what the server may have to say about them.
 		msgs:   make(chan *nats.Msg, 2*pullCommits+64),
 		broken: j.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED),
@@ -192,7 +197,7 @@ func (p *puller) next(ctx context.Context, timer *time.Timer) (delivery, error) 
 
 // ask opens one more pull.
 func (p *puller) ask() error {
-	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d}`, pullCommits, pullBytes, pullWait)
+	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d}`, pullCommits, p.bytes, pullWait)
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + p.j.cfg.Name.Stream() + "." + p.consumer
 	if err := p.j.nc.PublishRequest(subject, p.inbox, request); err != nil {
 		return fmt.Errorf("%w: pull: %w", errPullLost, err)

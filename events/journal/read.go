@@ -15,10 +15,20 @@ import (
 //
 // The bodies are the caller's to keep.
 func (j *Journal) Read(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
+	return j.readToEnd(ctx, from, pullBytes)
+}
+
+// Trickle is Read on behalf of a client who may be slow: at most 2 MiB are kept
+// ready for him, and not 16.
+func (j *Journal) Trickle(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
+	return j.readToEnd(ctx, from, trickleBytes)
+}
+
+func (j *Journal) readToEnd(ctx context.Context, from uint64, bytes int) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		last, err := j.last(ctx)
 		if err == nil && from <= last {
-			err = j.read(ctx, from, last, yield)
+			err = j.read(ctx, from, last, bytes, yield)
 		}
 		if err != nil {
 			yield(Commit{}, fmt.Errorf("read journal %s: %w", j.cfg.Name, err))
@@ -26,25 +36,25 @@ func (j *Journal) Read(ctx context.Context, from uint64) iter.Seq2[Commit, error
 	}
 }
 
-// Follow is Read that does not end: it waits for what is appended later, through
+// Follow is Trickle that does not end: it waits for what is appended later, through
 // restarts of the server, until ctx ends. It then yields ctx's error.
 func (j *Journal) Follow(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
-		if err := j.read(ctx, from, 0, yield); err != nil {
+		if err := j.read(ctx, from, 0, trickleBytes, yield); err != nil {
 			yield(Commit{}, fmt.Errorf("follow journal %s: %w", j.cfg.Name, err))
 		}
 	}
 }
 
-// read yields commits until last, or without end when last is 0. It returns nil
-// when all were yielded or yield wants no more.
-func (j *Journal) read(ctx context.Context, from, last uint64, yield func(Commit, error) bool) error {
+// read yields commits until last, or without end when last is 0, in pulls of so
+// many bytes. It returns nil when all were yielded or yield wants no more.
+func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, yield func(Commit, error) bool) error {
 	from = max(from, 1)
 	prev, err := j.hashBefore(ctx, from)
 	if err != nil {
 		return err
 	}
-	link := link{journal: j.id.journal, next: from, prev: prev}
+	link := link{journal: j.id.journal, next: from, prev: prev, bytes: bytes}
 	for last == 0 || link.next <= last {
 		done, err := j.pull(ctx, &link, last, yield)
 		if done || err != nil {
@@ -71,6 +81,7 @@ type link struct {
 	journal string
 	next    uint64
 	prev    Hash
+	bytes   int // of one pull
 	starved int // consumers in a row that delivered nothing
 }
 

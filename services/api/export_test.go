@@ -21,6 +21,14 @@ var described = sync.OnceValue(func() *huma.OpenAPI {
 // SetCutGrace sets how long requests that were cut short have for leaving.
 func (a *API) SetCutGrace(d time.Duration) { a.visits.grace = d }
 
+// Following is how many of a tenant's places for followers are taken.
+func (a *API) Following(tenant string) int {
+	c := &a.limits.followers
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.here[tenant]
+}
+
 // AsDescribed compares an answer with what the document says of it.
 func AsDescribed(method, path string, status int, media string, body []byte) error {
 	op := operationOf(method, path)

@@ -27,6 +27,11 @@ type Limits struct {
 	UnderWay int
 	// Followers is how many clients of one tenant may follow its journal. Default 256.
 	Followers int
+	// Waiting is how many bytes of requests over NATS may wait for one tenant, each counted with what it takes
+	// beside its text. Default 64 MiB.
+	Waiting int
+	// SlowestRead is how long a follower may take for what was written to it. Default 30 s.
+	SlowestRead time.Duration
 }
 
 func (l *Limits) setDefaults() {
@@ -35,6 +40,8 @@ func (l *Limits) setDefaults() {
 	l.PerAddress = cmp.Or(l.PerAddress, 10_000)
 	l.UnderWay = cmp.Or(l.UnderWay, 4096)
 	l.Followers = cmp.Or(l.Followers, 256)
+	l.Waiting = cmp.Or(l.Waiting, 64<<20)
+	l.SlowestRead = cmp.Or(l.SlowestRead, slowestRead)
 }
 
 // Bounds of what a request may ask for in its URL; its length is part of the header's (Server).
@@ -47,11 +54,14 @@ const (
 type limits struct {
 	keys, tenants, addresses buckets
 	underWay, followers      crowd
+	waiting                  int
+	slowestRead              time.Duration
 }
 
 func (l *limits) set(c Limits) {
 	l.keys.perSecond, l.tenants.perSecond, l.addresses.perSecond = c.PerKey, c.PerTenant, c.PerAddress
 	l.underWay.most, l.followers.most = c.UnderWay, c.Followers
+	l.waiting, l.slowestRead = c.Waiting, c.SlowestRead
 }
 
 func tooMany(detail string) error {

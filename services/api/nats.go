@@ -22,11 +22,11 @@ const (
 
 // Bounds of the requests of one tenant.
 const (
-	lanesAtOnce   = 2        // batches of one tenant under way: one is decoded while the other is on its way to the disk
-	laneMessages  = 4096     // messages of one batch
-	laneBatch     = 2 << 20  // and their size in bytes
-	laneBacklog   = 64 << 20 // the size in bytes of what may wait; beyond it requests are unavailable
-	natsPending   = 1 << 20  // messages that may wait for this door in the client
+	lanesAtOnce   = 2       // batches of one tenant under way: one is decoded while the other is on its way to the disk
+	laneMessages  = 4096    // messages of one batch
+	laneBatch     = 2 << 20 // and their size in bytes
+	messageWeight = 512     // bytes that a message takes beside its text: an empty one is no less to keep
+	natsPending   = 1 << 20 // messages that may wait for this door in the client
 	natsFlushTime = time.Second
 )
 
@@ -174,13 +174,13 @@ func (e *entrance) arrived(m *nats.Msg) {
 		}
 	}
 	l.mu.Lock()
-	if l.waitingBytes > laneBacklog {
+	if most := d.limits.waiting; most >= 0 && l.waitingBytes > most {
 		l.mu.Unlock()
-		d.refuse(q, operation, &rules.Refusal{Code: codeUnavailable, Detail: "too many requests are waiting: slow down, and repeat this one"}, 0)
+		d.refuse(q, operation, tooMany("too many requests of this tenant are waiting"), 0)
 		return
 	}
 	l.waiting = append(l.waiting, q)
-	l.waitingBytes += len(m.Data)
+	l.waitingBytes += len(m.Data) + messageWeight
 	start := l.running < lanesAtOnce
 	if start {
 		l.running++

@@ -56,7 +56,7 @@ func (l *lane) take(dst []question) []question {
 	rest := copy(l.waiting, l.waiting[n:])
 	clear(l.waiting[rest:])
 	l.waiting = l.waiting[:rest]
-	l.waitingBytes -= size
+	l.waitingBytes -= size + n*messageWeight
 	return dst
 }
 

@@ -146,34 +146,46 @@ func TestSeveralShards(t *testing.T) {
 	}
 }
 
-// A client that is slow with its request, or asks for nothing, does not hold the server.
+// A client that sends half of a header or of a body, or keeps a connection and asks for nothing more, is hung up on.
 func TestSlowClientsAreBounded(t *testing.T) {
-	server := api.Server(http.NotFoundHandler())
+	w := newWorld(t)
+	server := api.Server(w.node.Handler())
 	if server.ReadHeaderTimeout == 0 || server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 {
 		t.Errorf("a timeout is missing: %+v", server)
 	}
-	server.ReadHeaderTimeout = 50 * time.Millisecond
+	server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = 100*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, conn); err != nil {
-		t.Errorf("the server did not hang up in order: %v", err)
+	for _, c := range []struct{ what, sent, answer string }{
+		{"nothing", "", ""},
+		{"half of a header", "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n", ""},
+		{"half of a body", "PUT /v1/tenants/tecpet/accounts/a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"plan\":", "HTTP/1.1 4"},
+		{"a request, and then nothing", "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "HTTP/1.1 200"},
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte(c.sent)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), c.answer) || c.answer == "" && len(got) > 0 && !strings.HasPrefix(string(got), "HTTP/1.1 408") {
+			t.Errorf("%s: answered %q, %v; the server has to hang up", c.what, got, err)
+		}
+		_ = conn.Close()
 	}
 	if err := server.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 		t.Error(err)
 	}
 	<-served
+	w.get(account("tecpet", "a")).refused(404, "unknown_account")
 }
 
 // What a log line of the server may hold of a request is its operation, never a key or a code.

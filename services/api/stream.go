@@ -57,7 +57,7 @@ func readEvents(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	w := &eventWriter{w: c.w, control: http.NewResponseController(c.w), filter: filter, at: filter.from.readers(shards)}
+	w := &eventWriter{w: c.w, patience: c.limits.slowestRead, control: http.NewResponseController(c.w), filter: filter, at: filter.from.readers(shards)}
 	w.start()
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
@@ -151,7 +151,7 @@ func (c *call) replay(ctx context.Context, w *eventWriter, shard int) error {
 	if from > head {
 		return nil
 	}
-	for commit, err := range c.cfg.Journal(c.tenant.Name(), shard).Read(ctx, from) {
+	for commit, err := range c.cfg.Journal(c.tenant.Name(), shard).Trickle(ctx, from) {
 		if err != nil {
 			return err
 		}
@@ -222,9 +222,11 @@ func (c *call) feed(ctx context.Context, shard int, from uint64, commits chan<- 
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	filter  eventFilter
-	at      places // moves on with what is written; nil when it is one journal
-	buf     []byte
+	// patience is how long the client may take for what is written.
+	patience time.Duration
+	filter   eventFilter
+	at       places // moves on with what is written; nil when it is one journal
+	buf      []byte
 }
 
 func (w *eventWriter) start() {
@@ -309,7 +311,7 @@ func (w *eventWriter) beat() error {
 }
 
 func (w *eventWriter) flush() error {
-	if err := w.control.SetWriteDeadline(time.Now().Add(slowestRead)); err != nil {
+	if err := w.control.SetWriteDeadline(time.Now().Add(w.patience)); err != nil {
 		return err
 	}
 	_, err := w.w.Write(w.buf)
