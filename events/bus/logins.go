@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -84,7 +85,7 @@ func (l logins) checkTenant(client server.ClientAuthentication, user, token stri
 	if !ok {
 		return false
 	}
-	account := l.server.tenantAccount(tenant)
+	account := l.tenantNow(tenant)
 	if account == nil {
 		return false
 	}
@@ -95,6 +96,18 @@ func (l logins) checkTenant(client server.ClientAuthentication, user, token stri
 		Permissions: tenantPermissions(tenant),
 	})
 	return true
+}
+
+// tenantNow is a tenant's account of the server that runs, nil if there is none. A restarted server listens
+// before it has its tenants: a client that came back in between would become a member of the account of the
+// server before, where nobody answers. It waits a little, since clients give up when they are refused twice.
+func (l logins) tenantNow(tenant string) *server.Account {
+	for deadline := time.Now().Add(time.Second); l.server.running.Load() == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return nil
+		}
+	}
+	return l.server.tenantAccount(tenant)
 }
 
 func fromLoopback(addr net.Addr) bool {
