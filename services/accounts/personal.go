@@ -93,5 +93,5 @@ type unopened struct{}
 
 // Decide refuses: the texts were not sealed and must not come into the journal.
 func (unopened) Decide(a *credit.Account, _ *rules.Book, _ time.Time) ([]credit.Fact, error) {
-	return nil, &rules.Refusal{Code: rules.CodeUnknownAccount, Detail: fmt.Sprintf("there is no account %.128q", a.ID())}
+	return nil, rules.UnknownAccount(a.ID())
 }
