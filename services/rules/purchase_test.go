@@ -156,6 +156,23 @@ func TestConfirmPaymentKeepsWhatFits(t *testing.T) {
 	}
 }
 
+// However often a success is told, and whatever became of the purchase meanwhile, it gives its credits once.
+func TestASecondSuccessGivesNothing(t *testing.T) {
+	b := bookOf(t, "tecpet")
+	a := credit.NewAccount("a")
+	a.Evolve(&credit.AccountOpened{Timezone: "UTC", Anchor: payday, Cycle: credit.Cycle{Number: 1, From: payday, To: payday.AddDate(0, 1, 0)}}, payday)
+	if code := carryOut(t, a, b, rules.RequestPurchase{Purchase: "p1", Pack: "pack-50", Approved: "pin"}); code != "" {
+		t.Fatal(code)
+	}
+	paid := rules.ConfirmPayment{Purchase: "p1", Paid: a.Purchase("p1").Price}
+	for _, c := range []rules.Command{paid, paid, rules.FailPurchase{Purchase: "p1"}, paid, rules.RefundPurchase{Purchase: "p1", Reason: "asked"}, paid} {
+		carryOut(t, a, b, c)
+		if len(a.Lots()) != 1 {
+			t.Fatalf("after %T there are %d lots", c, len(a.Lots()))
+		}
+	}
+}
+
 // The provider's time is kept beside ours, in UTC.
 func TestConfirmPaymentKeepsTheProvidersTime(t *testing.T) {
 	a, b := credit.NewAccount("ana"), bookOf(t, "tecpet")
