@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"creditstream/cmd/internal/faultfs"
 )
@@ -17,6 +18,10 @@ type control struct{}
 
 // controlRounds is how many times are enough.
 const controlRounds = 5
+
+// beyondAnchor is how long the load goes on at least: an anchor that was written meanwhile, each second, knows of
+// what is lost.
+const beyondAnchor = 1500 * time.Millisecond
 
 // Name implements campaign.
 func (control) Name() string { return "control" }
@@ -59,7 +64,7 @@ func (l *life) loseWithoutSync(ctx context.Context, s *session, r *result) error
 	if err := l.restart(ctx); err != nil {
 		return err
 	}
-	if err := l.serve(ctx, s); err != nil {
+	if err := l.serve(ctx, s, beyondAnchor); err != nil {
 		return err
 	}
 	if err := l.cut(faultfs.Nothing, s); err != nil {

@@ -125,7 +125,7 @@ func (l *life) end(r *result) error {
 // round serves under load until the power is cut, and closes the books on what is left.
 func (l *life) round(ctx context.Context, s *session, r *result) error {
 	since := l.driver.record.size()
-	if err := l.serve(ctx, s); err != nil {
+	if err := l.serve(ctx, s, 60*time.Millisecond); err != nil {
 		return err
 	}
 	kept := []faultfs.Kept{faultfs.Nothing, faultfs.Nothing, faultfs.Some, faultfs.Some, faultfs.Everything}[s.rng.IntN(5)]
@@ -151,8 +151,9 @@ func (l *life) round(ctx context.Context, s *session, r *result) error {
 	return nil
 }
 
-// serve puts the running server under load for a moment; the first one of a disk is started here.
-func (l *life) serve(ctx context.Context, s *session) error {
+// serve puts the running server under load for a moment, least or a little longer; the first one of a disk is started
+// here.
+func (l *life) serve(ctx context.Context, s *session, least time.Duration) error {
 	if l.server == nil {
 		if err := l.furnish(ctx); err != nil {
 			return err
@@ -165,7 +166,7 @@ func (l *life) serve(ctx context.Context, s *session) error {
 	go func() { defer close(ended); l.driver.load(loading, serving) }()
 	defer func() { cancel(); <-ended }()
 	select {
-	case <-time.After(time.Duration(60+s.rng.IntN(600)) * time.Millisecond):
+	case <-time.After(least + time.Duration(s.rng.IntN(600))*time.Millisecond):
 		// The load goes on while the disk stops: what is on its way is in doubt.
 		l.disk.Freeze()
 		l.server.kill()

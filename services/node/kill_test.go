@@ -172,12 +172,13 @@ func runAndKill(t *testing.T, dir string, round int, acknowledged map[string]boo
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if lines.Text() == "ready" {
-			time.AfterFunc(time.Duration(20+rand.IntN(200))*time.Millisecond, func() { _ = cmd.Process.Kill() })
-			continue
+	for said := 0; lines.Scan(); said++ {
+		if said == 30 { // whatever the machine has to do beside it
+			time.AfterFunc(time.Duration(rand.IntN(200))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		}
-		acknowledged[lines.Text()] = true
+		if lines.Text() != "ready" {
+			acknowledged[lines.Text()] = true
+		}
 	}
 	if err := cmd.Wait(); err == nil || ctx.Err() != nil {
 		t.Fatalf("round %d: the victim was not killed: %v", round, err)
