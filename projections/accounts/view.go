@@ -97,9 +97,9 @@ func (v *View) Reversed(account, usage string) (int64, error) {
 	return units, nil
 }
 
-// LastKey is the greatest idempotency key that was ever used, or "".
-func (v *View) LastKey() (string, error) {
-	iter, err := v.Iter([]byte{tagKey}, []byte{tagKey + 1})
+// LastKey is the greatest idempotency key below one, of all that were ever used, or "".
+func (v *View) LastKey(below string) (string, error) {
+	iter, err := v.Iter([]byte{tagKey}, append([]byte{tagKey}, below...))
 	if err != nil {
 		return "", err
 	}

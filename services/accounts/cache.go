@@ -5,7 +5,7 @@ import "creditstream/events/credit"
 // cached is one account in memory: the fold of everything decided, in flight included.
 type cached struct {
 	account *credit.Account
-	floor   string  // no greater idempotency key was used for the account: what sorts above it is new
+	floor   string  // no greater idempotency key that recent orders was used for the account
 	commit  *commit // the latest commit that it has a part in and that is not applied yet, or nil
 }
 

@@ -25,7 +25,7 @@ func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 		s.reply(c, index, Answer{Err: s.failed})
 		return done
 	}
-	if r.Key > e.floor {
+	if r.Key > e.floor && s.recent.orders(r.Key) {
 		e.floor = r.Key // whatever becomes of the request
 	} else if r.Key != "" && s.known(c, index) {
 		return done

@@ -9,7 +9,7 @@ import (
 // A shard that failed with a full commit still refuses what waits, the sweep's calls included: nothing
 // else would wake it.
 func TestAFailedShardDoesNotSleepBesideCallsThatWait(t *testing.T) {
-	s := &Shard{log: slog.New(slog.DiscardHandler), cache: newCache(1), recent: newRecent(""), open: newCommit(nil)}
+	s := &Shard{log: slog.New(slog.DiscardHandler), cache: newCache(1), recent: newRecent(), open: newCommit(nil)}
 	s.cfg.setDefaults()
 	s.open.body = make([]byte, s.cfg.CommitTarget)
 	s.fail(errors.New("fenced"))

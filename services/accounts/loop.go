@@ -105,6 +105,12 @@ func (s *Shard) decideWaiting() {
 		s.refuse(fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return
 	}
+	if err == nil && !now.Before(s.recent.until) {
+		if err := s.recent.raise(now, s.view.LastKey); err != nil {
+			s.fail(fmt.Errorf("find the greatest idempotency key: %w", err))
+			return
+		}
+	}
 	interrupted := false
 	for len(s.backlog) > 0 && !s.full() && !s.pausing() && s.failed == nil && !interrupted {
 		c := s.backlog[0]

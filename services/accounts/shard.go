@@ -145,16 +145,12 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	if checkpoint != head {
 		return nil, fmt.Errorf("the accounts view of %s/%d stands at %d and its journal at %d", cfg.Tenant, cfg.Number, checkpoint.Sequence, head.Sequence)
 	}
-	floor, err := cfg.View.LastKey()
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Shard{
 		cfg: cfg, log: cfg.Logger.With("tenant", cfg.Tenant, "shard", cfg.Number),
 		journal: cfg.Journal, view: cfg.View, time: newShardTime(cfg.Clock, latest), books: books,
 		cache: newCache(cfg.CachedAccounts), encoder: credit.Encoder{Source: fmt.Sprintf("/creditstream/%s/%d", cfg.Tenant, cfg.Number)},
-		ids: newIDs(), recent: newRecent(floor), open: newCommit(nil), sequence: head.Sequence, retired: head.Sequence,
+		ids: newIDs(), recent: newRecent(), open: newCommit(nil), sequence: head.Sequence, retired: head.Sequence,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
 	}
 	s.head.Store(head.Sequence)

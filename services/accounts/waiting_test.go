@@ -10,7 +10,7 @@ import (
 // Requests whose callers gave up still wait, and count: a shard that cannot write must not gather them
 // without bound.
 func TestWhoGaveUpStillCounts(t *testing.T) {
-	s := &Shard{log: slog.New(slog.DiscardHandler), cache: newCache(1), recent: newRecent(""), open: newCommit(nil), wake: make(chan struct{}, 1)}
+	s := &Shard{log: slog.New(slog.DiscardHandler), cache: newCache(1), recent: newRecent(), open: newCommit(nil), wake: make(chan struct{}, 1)}
 	s.cfg.QueueLimit = 3
 	s.cfg.setDefaults()
 	gone, cancel := context.WithCancel(t.Context())
