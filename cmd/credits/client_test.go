@@ -92,7 +92,7 @@ func TestClientTakesARefusalForAnAnswer(t *testing.T) {
 	if !errors.As(err, &problem) || problem.Code != "insufficient_credits" || asked.Load() != 1 {
 		t.Fatalf("asked %d times, got %v", asked.Load(), err)
 	}
-	if want := "insufficient_credits: 2 credits are missing; contact: ask Ana"; err.Error() != want {
+	if want := "insufficient_credits: 2 credits are missing; contact: ask Ana\nSee why with credits explain ACCOUNT --meter METER; give more with credits buy or credits grant."; err.Error() != want {
 		t.Errorf("says  %q\nwants %q", err, want)
 	}
 }
