@@ -106,9 +106,6 @@ type part struct {
 	late  []uint64
 }
 
-// count is how many facts they are.
-func (c part) count() uint64 { return c.first + uint64(len(c.late)) }
-
 // cut tells the last limit of them from those before.
 func (c part) cut(limit int) (before part, last []uint64) {
 	for i := len(c.late); i > 0 && len(last) < limit; i-- {

@@ -139,11 +139,18 @@ func (d *NATSDoor) Close(ctx context.Context) error {
 			return fmt.Errorf("close the NATS door: %w", ErrBusy)
 		}
 	}
+	var flushed sync.WaitGroup
 	for _, e := range entrances {
-		if err := e.conn.FlushTimeout(natsFlushTime); err != nil && e.conn.IsConnected() {
-			d.log.Warn("the last answers over NATS may not have arrived", "error", err)
+		if !e.conn.IsConnected() {
+			continue
 		}
+		flushed.Go(func() {
+			if err := e.conn.FlushTimeout(natsFlushTime); err != nil && e.conn.IsConnected() {
+				d.log.Warn("the last answers over NATS may not have arrived", "error", err)
+			}
+		})
 	}
+	flushed.Wait()
 	return nil
 }
 

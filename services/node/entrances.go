@@ -13,8 +13,9 @@ import (
 // the first of its clients logs in: tenants that do not use NATS cost nothing. An external server has one, to
 // which its configuration brings the requests of all tenants.
 type entrances struct {
-	mu     sync.Mutex
-	of     map[string]*nats.Conn // by tenant; "" for that of the operator, or of an external server
+	of sync.Map // *nats.Conn by tenant; "" for that of the operator, or of an external server
+
+	mu     sync.Mutex // held while one is opened: those that are there are found without it
 	closed bool
 }
 
@@ -59,22 +60,22 @@ func (n *Node) listenOn(conn *nats.Conn, tenant string, err error) error {
 
 // open calls connect unless that entrance is there.
 func (e *entrances) open(tenant string, connect func() (*nats.Conn, error)) error {
+	if _, there := e.of.Load(tenant); there {
+		return nil
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return errors.New("the server is stopping")
 	}
-	if e.of[tenant] != nil {
+	if _, there := e.of.Load(tenant); there {
 		return nil
 	}
 	conn, err := connect()
 	if err != nil {
 		return err
 	}
-	if e.of == nil {
-		e.of = make(map[string]*nats.Conn)
-	}
-	e.of[tenant] = conn
+	e.of.Store(tenant, conn)
 	return nil
 }
 
@@ -82,7 +83,8 @@ func (e *entrances) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	for _, conn := range e.of {
-		conn.Close()
-	}
+	e.of.Range(func(_, conn any) bool {
+		conn.(*nats.Conn).Close()
+		return true
+	})
 }

@@ -147,8 +147,12 @@ func unreadableRecords(ctx context.Context, js jetstream.JetStream) (faults []er
 	return faults, ctx.Err()
 }
 
-// silence is how long the next record may take. One that cannot be read never comes.
-const silence = 2 * time.Second
+// silence is how long the next record may take, and patience how many silences in a row the stream may keep while it
+// says that there is another record: one that cannot be read never comes, and a busy disk brings it late.
+const (
+	silence  = 2 * time.Second
+	patience = 4
+)
 
 // countRecords reads a stream to the end that it has now.
 func countRecords(ctx context.Context, js jetstream.JetStream, stream string) (read, last uint64, err error) {
@@ -161,7 +165,7 @@ func countRecords(ctx context.Context, js jetstream.JetStream, stream string) (r
 		return 0, 0, err
 	}
 	defer records.Stop()
-	for {
+	for silences := 0; ; {
 		wait, cancel := context.WithTimeout(ctx, silence)
 		msg, err := records.Next(jetstream.NextContext(wait))
 		cancel()
@@ -169,10 +173,14 @@ func countRecords(ctx context.Context, js jetstream.JetStream, stream string) (r
 		case ctx.Err() != nil:
 			return read, last, ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
+			if silences++; silences < patience && isRecordAfter(ctx, js, stream, last) {
+				continue
+			}
 			return read, last, nil
 		case err != nil:
 			return read, last, err
 		}
+		silences = 0
 		meta, err := msg.Metadata()
 		if err != nil {
 			return read, last, err
@@ -182,6 +190,18 @@ func countRecords(ctx context.Context, js jetstream.JetStream, stream string) (r
 			return read, last, nil
 		}
 	}
+}
+
+// isRecordAfter reports whether a stream can tell of a record after one.
+func isRecordAfter(ctx context.Context, js jetstream.JetStream, stream string, last uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return ctx.Err() != nil // too busy to say
+	}
+	_, err = s.GetMsg(ctx, last+1, jetstream.WithGetMsgSubject(">"))
+	return err == nil || ctx.Err() != nil
 }
 
 // checkMarked finds everything that is wrong with the marked streams of a server that nobody uses yet.

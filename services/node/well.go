@@ -52,10 +52,14 @@ func (n *Node) distrust(ctx context.Context) error {
 	var was wellFile
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // it is new, or a backup that was synced when it was restored
-	case json.Unmarshal(text, &was) != nil, was.Well.After(now):
+	case json.Unmarshal(text, &was) != nil:
 		was = wellFile{} // then nothing is known, and all of it is written again
 		fallthrough
 	case !was.Ended:
+		// A clock that fell back since gave what was written before its fall a time that is later than now.
+		if was.Well.After(now) {
+			was.Well = now
+		}
 		if !was.Well.IsZero() {
 			was.Well = was.Well.Add(-lately)
 		}

@@ -156,8 +156,11 @@ func (s *Store) key(ctx context.Context, subject string, create bool) (*Key, err
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	key, err := s.read(ctx, subject)
-	if err == nil && key == nil && create {
+	switch {
+	case err == nil && key == nil && create:
 		key, err = s.create(ctx, subject)
+	case err == nil && create:
+		err = s.cfg.SyncNames() // whoever made it may not have come to that
 	}
 	if err != nil {
 		return nil, err

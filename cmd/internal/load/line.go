@@ -100,7 +100,9 @@ type gatheringDialer struct{}
 
 // Dial implements nats.CustomDialer.
 func (gatheringDialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.Dial(network, address)
+	ctx, stop := context.WithTimeout(context.Background(), nats.DefaultTimeout)
+	defer stop()
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
