@@ -124,6 +124,23 @@ func TestOneKeyForAnAccount(t *testing.T) {
 }
 
 // A destroyed key is in no message and in no file any more, and what it sealed stays shut.
+// A key that somebody else made is used only once its file is found under its name: he may not have come to that.
+func TestAKeyThatIsFoundIsDurableBeforeItIsUsed(t *testing.T) {
+	_, nc := start(t, t.TempDir())
+	ensure(t, open(t, nc), "a")
+	fault := errors.New("the disk is away")
+	other, err := personal.Open(t.Context(), nc, personal.Config{Secret: bytes.Repeat([]byte{7}, 32), SyncNames: func() error { return fault }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := other.Ensure(t.Context(), "shop", "a"); !errors.Is(err, fault) {
+		t.Errorf("a key whose name is not on the disk is used: %v, %v", key, err)
+	}
+	if fault = nil; ensure(t, other, "a") == nil {
+		t.Error("and never again")
+	}
+}
+
 func TestErase(t *testing.T) {
 	dir := t.TempDir()
 	server, nc := start(t, dir)
