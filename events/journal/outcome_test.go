@@ -139,11 +139,14 @@ func TestAppendWaitsForAServerThatIsAway(t *testing.T) {
 	}
 }
 
-func TestJournalThatLostItsEndIsDamagedNotFenced(t *testing.T) {
+// lostEnd is an open journal of four commits whose server is stopped; the one that startOlder starts in its place
+// knows the first two.
+func lostEnd(t *testing.T, cfg journal.Config) (j *journal.Journal, startOlder func()) {
+	t.Helper()
 	dir, older := t.TempDir(), t.TempDir()
 	s := startPlain(t, dir, 0)
 	port := portOf(s)
-	j := open(t, dial(t, s.ClientURL()), impatient)
+	j = open(t, dial(t, s.ClientURL()), cfg)
 	fill(t, j, 2)
 	stopPlain(s)
 	if err := os.CopyFS(older, os.DirFS(dir)); err != nil {
@@ -152,8 +155,12 @@ func TestJournalThatLostItsEndIsDamagedNotFenced(t *testing.T) {
 	s = startPlain(t, dir, port)
 	fill(t, j, 2)
 	stopPlain(s)
+	return j, func() { startPlain(t, older, port) }
+}
 
-	startPlain(t, older, port)
+func TestJournalThatLostItsEndIsDamagedNotFenced(t *testing.T) {
+	j, startOlder := lostEnd(t, impatient)
+	startOlder()
 	if o := await(t, appendTo(t, j, "[5]")); !errors.Is(o.err, journal.ErrDamaged) {
 		t.Errorf("appending to a journal that lost its end: %+v", o)
 	}
@@ -269,9 +276,6 @@ func TestFollowGoesOnAfterARestart(t *testing.T) {
 // While the server's disk refuses writes, what looks like damage may be what a failed write left in its memory: it
 // counts only once the fault is over.
 func TestDamageCountsOnlyWithoutAFault(t *testing.T) {
-	dir, older := t.TempDir(), t.TempDir()
-	s := startPlain(t, dir, 0)
-	port := portOf(s)
 	cfg := impatient
 	var fault atomic.Bool
 	var asked atomic.Int32
@@ -282,18 +286,9 @@ func TestDamageCountsOnlyWithoutAFault(t *testing.T) {
 		}
 		return nil
 	}
-	j := open(t, dial(t, s.ClientURL()), cfg)
-	fill(t, j, 2)
-	stopPlain(s)
-	if err := os.CopyFS(older, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	s = startPlain(t, dir, port)
-	fill(t, j, 2)
-	stopPlain(s)
-
+	j, startOlder := lostEnd(t, cfg)
 	fault.Store(true)
-	startPlain(t, older, port)
+	startOlder()
 	outcome := appendTo(t, j, "[5]")
 	eventually(t, "the damage was seen more often than it takes to believe it", func() bool { return asked.Load() > 6 })
 	if state := j.State(); state.Err != nil || state.Pending != 1 {

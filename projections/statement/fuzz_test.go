@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"creditstream/events/credit"
 	"creditstream/projections"
 	"creditstream/projections/internal/trial"
 
@@ -52,9 +53,9 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// FuzzCursor asks for pages from anywhere: what is a cursor gives a part of the history, in its order, and the
-// pages after it come to the end of it.
-func FuzzCursor(f *testing.F) {
+// written is a view of a journal.
+func written(f *testing.F, fold Fold, commits [][]credit.Entry) *View {
+	f.Helper()
 	store, err := projections.Open(projections.Config{Dir: "views", View: "statement", FS: vfs.NewMem()})
 	if err != nil {
 		f.Fatal(err)
@@ -62,11 +63,18 @@ func FuzzCursor(f *testing.F) {
 	f.Cleanup(func() { _ = store.Close() })
 	view, err := Of(store, projections.Name{Tenant: "tecpet"})
 	if err == nil {
-		err = trial.Write(Fold{}, view.View, trial.New(2, 1).Journal(12, 5), 50)
+		err = trial.Write(fold, view.View, commits, 50)
 	}
 	if err != nil {
 		f.Fatal(err)
 	}
+	return view
+}
+
+// FuzzCursor asks for pages from anywhere: what is a cursor gives a part of the history, in its order, and the
+// pages after it come to the end of it.
+func FuzzCursor(f *testing.F) {
+	view := written(f, Fold{}, trial.New(2, 1).Journal(12, 5))
 	const account = "account-000000"
 	all, err := view.History(Query{Account: account, Limit: 10_000})
 	if err != nil || len(all.Lines) < 50 || all.Next != "" {
@@ -99,18 +107,7 @@ func FuzzCursor(f *testing.F) {
 
 // FuzzPast folds the past from made-up bounds: never in disorder, and never more than there is.
 func FuzzPast(f *testing.F) {
-	store, err := projections.Open(projections.Config{Dir: "views", View: "statement", FS: vfs.NewMem()})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { _ = store.Close() })
-	view, err := Of(store, projections.Name{Tenant: "tecpet"})
-	if err == nil {
-		err = trial.Write(Fold{every: 64}, view.View, trial.New(3, 1).Journal(40, 5), 50)
-	}
-	if err != nil {
-		f.Fatal(err)
-	}
+	view := written(f, Fold{every: 64}, trial.New(3, 1).Journal(40, 5))
 	f.Add(int64(0), uint64(0), uint32(0), uint64(0), uint64(0))
 	f.Add(int64(1769000000e9), uint64(3), uint32(1), uint64(0), uint64(100))
 	f.Add(int64(-1), ^uint64(0), ^uint32(0), ^uint64(0), ^uint64(0))
