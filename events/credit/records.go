@@ -71,7 +71,7 @@ func (a *Account) decodeHead(d *decoder) {
 	a.closed = d.bool()
 	a.timezone, a.nextTimezone = d.string(), d.string()
 	a.anchor = d.time()
-	a.cycle = Cycle{Number: uint32(d.uint()), Step: int(d.int()), From: d.time(), To: d.time()}
+	a.cycle = Cycle{Number: uint32(d.Uint()), Step: int(d.Int()), From: d.time(), To: d.time()}
 	a.plan = d.string()
 	if d.bool() {
 		a.pending = &PendingPlan{Plan: d.string(), Due: d.time()}
@@ -79,21 +79,21 @@ func (a *Account) decodeHead(d *decoder) {
 	a.approval = d.string()
 	a.method = PaymentMethod{Provider: d.string(), Reference: d.string(), Label: d.string()}
 	a.metadata = d.metadata()
-	a.lotCount, a.holdCount, a.purchaseCount = d.uint(), d.uint(), d.uint()
-	a.low = Amount(d.int())
+	a.lotCount, a.holdCount, a.purchaseCount = d.Uint(), d.Uint(), d.Uint()
+	a.low = Amount(d.Int())
 	a.exhausted = d.bool()
 	for range d.items(leastPool) {
 		p := &Pool{Name: d.string(), Unit: d.string()}
 		for _, t := range [...]*Amount{&p.Terms.Opening, &p.Terms.Started, &p.Terms.Returned, &p.Terms.Used, &p.Terms.Held, &p.Terms.Expired, &p.Terms.Revoked, &p.Terms.Remaining} {
-			*t = Amount(d.int())
+			*t = Amount(d.Int())
 		}
 		a.pools = append(a.pools, p)
 	}
 	for range d.items(leastMeter) {
-		a.debts = append(a.debts, Debt{Meter: d.string(), Amount: Amount(d.int())})
+		a.debts = append(a.debts, Debt{Meter: d.string(), Amount: Amount(d.Int())})
 	}
 	for range d.items(leastMeter) {
-		a.carries = append(a.carries, Carry{Meter: d.string(), Units: d.int()})
+		a.carries = append(a.carries, Carry{Meter: d.string(), Units: d.Int()})
 	}
 	if a.lotsOutside = d.bool(); !a.lotsOutside {
 		for range d.items(leastLot) {
@@ -124,12 +124,12 @@ func (l *Lot) append(dst []byte) []byte {
 }
 
 func decodeLot(d *decoder) *Lot {
-	n := d.uint()
+	n := d.Uint()
 	return &Lot{
 		ID: "l" + strconv.FormatUint(n, 10), Ordinal: n, Pool: d.string(), Unit: d.string(), Kind: d.string(), Paid: d.bool(),
-		Granted: Amount(d.int()), Remaining: Amount(d.int()), Held: Amount(d.int()), Breakage: Amount(d.int()),
-		Starts: d.time(), Ends: d.time(), Warns: d.time(), Ended: d.bool(), EndedCycle: uint32(d.uint()), Warned: d.bool(),
-		Price: Money{Currency: d.string(), Minor: d.int()}, Recognised: d.int(), Cycles: uint32(d.uint()),
+		Granted: Amount(d.Int()), Remaining: Amount(d.Int()), Held: Amount(d.Int()), Breakage: Amount(d.Int()),
+		Starts: d.time(), Ends: d.time(), Warns: d.time(), Ended: d.bool(), EndedCycle: uint32(d.Uint()), Warned: d.bool(),
+		Price: Money{Currency: d.string(), Minor: d.Int()}, Recognised: d.Int(), Cycles: uint32(d.Uint()),
 	}
 }
 
@@ -154,11 +154,11 @@ func (h *Hold) append(dst []byte) []byte {
 }
 
 func decodeHold(d *decoder, id string) *Hold {
-	h := &Hold{ID: id, Ordinal: d.uint(), Meter: d.string(), Quantity: d.int(), Cost: Amount(d.int())}
+	h := &Hold{ID: id, Ordinal: d.Uint(), Meter: d.string(), Quantity: d.Int(), Cost: Amount(d.Int())}
 	for range d.items(leastDraw) {
-		h.Draws = append(h.Draws, Draw{Lot: d.string(), Pool: d.string(), Amount: Amount(d.int()), Unit: d.string(), Cycle: uint32(d.uint())})
+		h.Draws = append(h.Draws, Draw{Lot: d.string(), Pool: d.string(), Amount: Amount(d.Int()), Unit: d.string(), Cycle: uint32(d.Uint())})
 	}
-	h.Carry, h.Placed, h.Expires, h.Catalog = d.int(), d.time(), d.time(), uint32(d.uint())
+	h.Carry, h.Placed, h.Expires, h.Catalog = d.Int(), d.time(), d.time(), uint32(d.Uint())
 	return h
 }
 
@@ -178,13 +178,13 @@ func (p *Purchase) append(dst []byte) []byte {
 }
 
 func decodePurchase(d *decoder, id string) *Purchase {
-	p := &Purchase{ID: id, Ordinal: d.uint()}
+	p := &Purchase{ID: id, Ordinal: d.Uint()}
 	for _, s := range [...]*string{&p.Status, &p.Pack, &p.Pool, &p.Price.Currency, &p.Provider, &p.Approved, &p.Method, &p.Lot, &p.Reference, &p.InvoiceRef, &p.ReceiptURL, &p.Reason} {
 		*s = d.string()
 	}
-	p.Credits, p.Price.Minor = Amount(d.int()), d.int()
+	p.Credits, p.Price.Minor = Amount(d.Int()), d.Int()
 	p.Requested, p.PaysUntil, p.PaidAt = d.time(), d.time(), d.time()
-	p.Catalog = uint32(d.uint())
+	p.Catalog = uint32(d.Uint())
 	p.Metadata = d.metadata()
 	return p
 }
@@ -222,44 +222,19 @@ func appendMetadata(dst []byte, m Metadata) []byte {
 var errDamaged = errors.New("record is damaged")
 
 // decoder reads what the append functions wrote; after the first error it returns zeroes.
-type decoder struct {
-	b   []byte
-	err error
-}
-
-func (d *decoder) fail() { d.err, d.b = errDamaged, nil }
+type decoder struct{ Fields }
 
 func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
+	if len(d.Rest) == 0 {
+		d.Fail()
 		return 0
 	}
-	c := d.b[0]
-	d.b = d.b[1:]
+	c := d.Rest[0]
+	d.Rest = d.Rest[1:]
 	return c
 }
 
 func (d *decoder) bool() bool { return d.byte() == 1 }
-
-func (d *decoder) uint() uint64 {
-	u, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return u
-}
-
-func (d *decoder) int() int64 {
-	i, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return i
-}
 
 // The fewest bytes that an item takes: one for each of its fields. A count that would take more than there is
 // is damage, and is not believed before memory is taken for it.
@@ -273,24 +248,19 @@ const (
 
 // items reads a count of items, each of at least so many bytes.
 func (d *decoder) items(least int) int {
-	n := d.uint()
-	if n > uint64(len(d.b)/least) {
-		d.fail()
+	n := d.Uint()
+	if n > uint64(len(d.Rest)/least) {
+		d.Fail()
 		return 0
 	}
 	return int(n)
 }
 
-func (d *decoder) string() string {
-	n := d.items(1)
-	s := string(d.b[:n])
-	d.b = d.b[n:]
-	return s
-}
+func (d *decoder) string() string { return string(d.Bytes()) }
 
 func (d *decoder) time() time.Time {
-	n := d.int()
-	if n == math.MinInt64 || d.err != nil {
+	n := d.Int()
+	if n == math.MinInt64 || d.Bad {
 		return time.Time{}
 	}
 	return time.Unix(0, n).UTC()
@@ -303,7 +273,7 @@ func (d *decoder) metadata() Metadata {
 	}
 	var m Metadata
 	if json.Unmarshal([]byte(text), &m) != nil {
-		d.fail()
+		d.Fail()
 		return nil
 	}
 	return m

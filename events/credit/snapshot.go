@@ -34,7 +34,7 @@ func (a *Account) AppendSnapshot(dst []byte) []byte {
 // RestoreSnapshot reads what AppendSnapshot wrote of the account of that id, and checks that its lots add up to
 // its terms.
 func RestoreSnapshot(id string, value []byte) (*Account, error) {
-	d := &decoder{b: value}
+	d := &decoder{Fields{Rest: value}}
 	if f := d.byte(); f != stateFormat {
 		return nil, fmt.Errorf("account %s: snapshot has format %d, not %d", id, f, stateFormat)
 	}
@@ -47,7 +47,7 @@ func RestoreSnapshot(id string, value []byte) (*Account, error) {
 	}
 	d.holds(a)
 	d.purchases(a)
-	if d.err != nil || len(d.b) != 0 {
+	if !d.Done() {
 		return nil, fmt.Errorf("account %s: snapshot: %w", id, errDamaged)
 	}
 	return a, a.Restored()
@@ -59,7 +59,7 @@ func (d *decoder) holds(a *Account) {
 	for range d.items(leastPart) {
 		h := decodeHold(d, d.part())
 		if h.Ordinal <= last || a.holds[h.ID] != nil {
-			d.fail()
+			d.Fail()
 			return
 		}
 		if last = h.Ordinal; a.holds == nil {
@@ -75,7 +75,7 @@ func (d *decoder) purchases(a *Account) {
 	for range d.items(leastPart) {
 		p := decodePurchase(d, d.part())
 		if p.Ordinal <= last || a.purchases[p.ID] != nil {
-			d.fail()
+			d.Fail()
 			return
 		}
 		if last = p.Ordinal; a.purchases == nil {
@@ -89,7 +89,7 @@ func (d *decoder) purchases(a *Account) {
 func (d *decoder) part() string {
 	name := d.string()
 	if d.byte() != stateFormat {
-		d.fail()
+		d.Fail()
 	}
 	return name
 }

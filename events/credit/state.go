@@ -148,7 +148,7 @@ func (a *Account) drainLots(buf []byte, put func(part Part, id string, value []b
 // Restore reads one record back into an account that is being loaded: PartHead first, then the others
 // in any order, then Restored.
 func (a *Account) Restore(part Part, id string, value []byte) error {
-	d := &decoder{b: value}
+	d := &decoder{Fields{Rest: value}}
 	if f := d.byte(); f != stateFormat {
 		return fmt.Errorf("account %s: record %c %q has format %d, not %d", a.id, part, id, f, stateFormat)
 	}
@@ -158,7 +158,7 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 	case PartLot:
 		l := decodeLot(d)
 		if l.ID != id {
-			d.fail()
+			d.Fail()
 		}
 		a.lots = append(a.lots, l)
 	case PartHold:
@@ -176,7 +176,7 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 	default:
 		return fmt.Errorf("account %s: unknown record %c", a.id, part)
 	}
-	if d.err != nil || len(d.b) != 0 {
+	if !d.Done() {
 		return fmt.Errorf("account %s: record %c %q is damaged", a.id, part, id)
 	}
 	return nil
@@ -247,12 +247,12 @@ func AppendReversed(dst []byte, units int64) []byte {
 
 // DecodeReversed reads a PartReversed record.
 func DecodeReversed(value []byte) (int64, error) {
-	d := &decoder{b: value}
+	d := &decoder{Fields{Rest: value}}
 	if d.byte() != stateFormat {
 		return 0, errDamaged
 	}
-	units := d.int()
-	if d.err != nil || len(d.b) != 0 {
+	units := d.Int()
+	if !d.Done() {
 		return 0, errDamaged
 	}
 	return units, nil

@@ -136,11 +136,11 @@ func (r *Record) decodeFact(n uint64, value []byte) error {
 }
 
 // decodeNumbers reads what comes before the texts, which are left in the fields that it returns.
-func (r *Record) decodeNumbers(n uint64, value []byte) (projections.Fields, error) {
+func (r *Record) decodeNumbers(n uint64, value []byte) (credit.Fields, error) {
 	if len(value) == 0 || value[0] != recordFormat {
-		return projections.Fields{}, errRecord
+		return credit.Fields{}, errRecord
 	}
-	d := projections.Fields{Rest: value[1:]}
+	d := credit.Fields{Rest: value[1:]}
 	r.N = n
 	r.At = projections.Position{Sequence: d.Uint(), Offset: uint32(d.Uint())}
 	r.Index = uint32(d.Uint())

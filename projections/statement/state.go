@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"creditstream/events/credit"
-	"creditstream/projections"
 )
 
 // state is where an account's statement stands.
@@ -60,7 +59,7 @@ func (s *state) decode(value []byte) (ended uint64, err error) {
 	if len(value) == 0 || value[0] != recordFormat {
 		return 0, errRecord
 	}
-	d := projections.Fields{Rest: value[1:]}
+	d := credit.Fields{Rest: value[1:]}
 	s.facts, s.cycle, s.remaining, s.until = d.Uint(), uint32(d.Uint()), credit.Amount(d.Int()), d.Uint()
 	ended = d.Uint()
 	for len(d.Rest) > 0 {
@@ -78,7 +77,7 @@ func decodeCount(value []byte) (uint64, error) {
 	if len(value) == 0 || value[0] != recordFormat {
 		return 0, errRecord
 	}
-	d := projections.Fields{Rest: value[1:]}
+	d := credit.Fields{Rest: value[1:]}
 	facts := d.Uint()
 	if d.Bad {
 		return 0, errRecord
@@ -100,7 +99,7 @@ func (s *state) decodeEnded(value []byte) error {
 	if len(value) == 0 || value[0] != recordFormat {
 		return errRecord
 	}
-	d := projections.Fields{Rest: value[1:]}
+	d := credit.Fields{Rest: value[1:]}
 	for len(d.Rest) > 0 {
 		s.ended = append(s.ended, endedLot{string(d.Bytes()), d.Int(), uint32(d.Uint())})
 	}

@@ -141,15 +141,15 @@ func (s *state) decode(value []byte) error {
 }
 
 // open reads the format of a value.
-func open(value []byte) (projections.Fields, error) {
+func open(value []byte) (credit.Fields, error) {
 	if len(value) == 0 || value[0] != recordFormat {
-		return projections.Fields{}, errRecord
+		return credit.Fields{}, errRecord
 	}
-	return projections.Fields{Rest: value[1:]}, nil
+	return credit.Fields{Rest: value[1:]}, nil
 }
 
 // end is nil when all of a record was read.
-func end(f *projections.Fields) error {
+func end(f *credit.Fields) error {
 	if !f.Done() {
 		return errRecord
 	}

@@ -1,9 +1,10 @@
-package projections
+package credit
 
 import "encoding/binary"
 
-// Fields reads the value of a record field by field, as encoding/binary's varints and texts with their length
-// before them. After the first mistake it reads zeroes, and Bad says so: nothing has to be checked in between.
+// Fields reads the value of a record of a view, field by field: encoding/binary's varints, and texts with their
+// length before them. After the first mistake it reads zeroes, and Bad says so: nothing has to be checked in
+// between.
 type Fields struct {
 	// Rest is what was not read yet.
 	Rest []byte
