@@ -67,6 +67,8 @@ type Store struct {
 	db   *pebble.DB
 	log  pebbleLogger
 	only bool // to be read
+	// apart keeps records that are written in their order out of the tables of others.
+	apart apart
 	// damaged is what was found unreadable in its files, if anything was.
 	damaged atomic.Pointer[string]
 	keys    sync.Pool // of *[]byte: a key that is looked up would else be garbage each time
@@ -85,6 +87,7 @@ func open(cfg Config) (*Store, error) {
 	}
 	o := options(cfg)
 	o.EventListener = &pebble.EventListener{DataCorruption: s.corrupted}
+	o.Experimental.SpanPolicyFunc = s.apart.policy
 	o.ReadOnly, o.ErrorIfNotExists = cfg.ReadOnly, cfg.ReadOnly
 	var err error
 	if s.db, err = openPebble(s.dir, o); err != nil {

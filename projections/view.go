@@ -221,6 +221,9 @@ type Batch struct {
 	batch  *pebble.Batch
 	prefix []byte // of the generation that the batch is for
 	key    []byte
+	// inOrder is how many bytes PutInOrder wrote since that was told to the store, and of which tag.
+	inOrder int
+	tag     byte
 }
 
 // NewBatch returns an empty batch. Close it.
@@ -252,6 +255,14 @@ func (b *Batch) Put(key, value []byte) error {
 	return b.batch.Set(key, value, nil)
 }
 
+// PutInOrder is Put for records of a tag, the first byte of their keys, that are written nearly always behind all
+// others of their tag, as an index by time is. A batch has one such tag.
+func (b *Batch) PutInOrder(key, value []byte) error {
+	b.inOrder += len(key) + len(value)
+	b.tag = key[len(b.prefix)]
+	return b.Put(key, value)
+}
+
 // Drop deletes a record; key is Key with the rest appended.
 func (b *Batch) Drop(key []byte) error {
 	b.key = key
@@ -276,6 +287,10 @@ func (b *Batch) Commit(head Head) error {
 	b.Reset()
 	if err != nil {
 		return fmt.Errorf("view %s of %s: write up to commit %d: %w", b.view.store.name, b.view.name, head.Sequence, err)
+	}
+	if b.inOrder >= muchInOrder {
+		b.view.store.apart.wrote(append(bytes.Clone(b.prefix), b.tag))
+		b.inOrder = 0
 	}
 	return nil
 }

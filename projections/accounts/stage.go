@@ -51,7 +51,7 @@ func (p *puts) Key(account, key string, hash credit.Hash, sequence uint64, offse
 	}
 	var buf [keySize]byte
 	value := Key{Hash: hash, Sequence: sequence, Offset: offset}.append(buf[:0])
-	p.note(p.to.Put(appendKey(p.to.Key(), account, key), value))
+	p.note(p.to.PutInOrder(appendKey(p.to.Key(), account, key), value))
 }
 
 // Catalog keeps a version of the tenant's rules.
