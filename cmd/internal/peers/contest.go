@@ -203,6 +203,8 @@ const (
 	nats256, nats1000, natsBatches, http256 = "creditstream nats 256", "creditstream nats 1000", "creditstream nats batches", "creditstream http"
 	redis256, redis1000, redisPipelines     = "redis 256", "redis 1000", "redis pipelines"
 	postgresOne, postgresMany               = "postgres", "postgres bulks"
+	inProcess, inProcessBatches             = "creditstream in process", "creditstream in process batches"
+	rawSpend, rawBulk                       = "its parts", "its parts batches"
 	rawJetStream, rawPebble, rawFsync       = "jetstream alone", "pebble alone", "fsync alone"
 	batchClients, batchSize                 = 8, 1000
 )
@@ -213,6 +215,9 @@ func (c *contest) creditstream() []shape {
 		return shape{name: name, how: how, measure: func(ctx context.Context) (load.Result, string, error) {
 			cfg := c.base(clients, batch)
 			cfg.Profile, cfg.Views, cfg.Serve = profile, c.Views, c.Serve
+			if profile == "spend" {
+				cfg.Serve = nil
+			}
 			r, err := load.Run(ctx, cfg)
 			if err == nil && r.Lost+r.Doubled+r.Overdrawn > 0 {
 				err = fmt.Errorf("the books do not close: %d lost, %d doubled, %d overdrawn", r.Lost, r.Doubled, r.Overdrawn)
@@ -221,6 +226,8 @@ func (c *contest) creditstream() []shape {
 		}}
 	}
 	return []shape{
+		through(inProcess, "one event a call, 256 clients in the process", "spend", 256, 1),
+		through(inProcessBatches, "batches of 1000, 8 clients in the process", "spend", batchClients, batchSize),
 		through(nats256, "NATS, one event a request, 256 in flight", "nats", 256, 1),
 		through(nats1000, "NATS, one event a request, 1000 in flight", "nats", 1000, 1),
 		through(natsBatches, "NATS, batches of 1000, 8 in flight", "nats", batchClients, batchSize),

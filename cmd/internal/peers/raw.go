@@ -34,7 +34,14 @@ const (
 )
 
 func (c *contest) raw() []shape {
+	together := func(name, how string, clients, batch int) shape {
+		return shape{name: name, how: how, measure: func(ctx context.Context) (load.Result, string, error) {
+			return c.partsTogether(ctx, clients, batch)
+		}}
+	}
 	return []shape{
+		together(rawSpend, "the parts put together with no ledger between them, 256 clients in the process", 256, 1),
+		together(rawBulk, "the same, 8 clients in the process with batches of 1000", batchClients, batchSize),
 		{name: rawJetStream, how: fmt.Sprintf("messages of %d KiB with fsync, %d in flight, as events of %d bytes", messageSize>>10, inFlight, eventSize), measure: c.jetStreamAlone},
 		{name: rawPebble, how: fmt.Sprintf("3 keys an event in batches of %d events, no WAL", pebbleBatch), measure: c.pebbleAlone},
 		{name: rawFsync, how: "append 1 KiB, fsync; as one event each", measure: c.fsyncAlone},

@@ -1,0 +1,220 @@
+package peers
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"creditstream/cmd/internal/load"
+	"creditstream/events/bus"
+	"creditstream/events/journal"
+)
+
+// What the parts allow that this design is made of, put together with nothing between them that a ledger
+// needs: the same clients hand over charges and wait, one goroutine copies as many bytes of each as an event has into a
+// commit and appends it to a real journal (the hash chain, the fence, JetStream, the fsync), and another answers and
+// writes to Pebble the two records that the accounts view writes. No request is decoded, no key looked up, no
+// account loaded, no rule asked, no state kept, nothing encoded, and nothing can be refused.
+
+const (
+	partsInFlight = 1         // commits, as a shard has them on the embedded server
+	partsTarget   = 256 << 10 // bytes of a commit, as a shard's
+	chargeSize    = 500       // bytes of a charge in a commit (bytes_per_event of `credits bench`), about
+	keySize       = 44        // bytes of the record of an idempotency key
+)
+
+// parts is the engine of that: a door's other side.
+type parts struct {
+	journal *journal.Journal
+	db      *pebble.DB
+	event   []byte
+
+	mu       sync.Mutex
+	queue    []*handed
+	inFlight int
+	wake     chan struct{}
+	durable  chan *partsCommit
+	done     sync.WaitGroup
+	failed   error
+}
+
+// handed is the charges that one client handed over; taken counts those that are in a commit.
+type handed struct {
+	batch []load.Charge
+	taken int
+	done  chan error
+}
+
+type partsCommit struct {
+	body    []byte
+	answers []*handed
+	charges []load.Charge
+	err     error
+}
+
+// partsTogether measures them with as many clients, in this process as the profiles spend and bulk are.
+func (c *contest) partsTogether(ctx context.Context, clients, batch int) (result load.Result, books string, err error) {
+	dir, remove, err := scratch(c.Dir)
+	if err != nil {
+		return load.Result{}, "", err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	server, err := bus.Start(ctx, bus.Config{StoreDir: filepath.Join(dir, "nats")})
+	if err != nil {
+		return load.Result{}, "", err
+	}
+	defer server.Shutdown()
+	conn, err := server.ConnectWriter("parts")
+	if err != nil {
+		return load.Result{}, "", err
+	}
+	defer conn.Close()
+	j, err := journal.Open(ctx, conn, journal.Config{Name: journal.Name{Tenant: "parts"}, Create: true})
+	if err != nil {
+		return load.Result{}, "", err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	if _, err := j.TakeOver(ctx); err != nil {
+		return load.Result{}, "", err
+	}
+	db, err := pebble.Open(filepath.Join(dir, "pebble"), &pebble.Options{DisableWAL: true, MemTableSize: pebbleMemory, MemTableStopWritesThreshold: 4, Logger: quiet{}})
+	if err != nil {
+		return load.Result{}, "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	p := &parts{journal: j, db: db, event: make([]byte, chargeSize), wake: make(chan struct{}, 1), durable: make(chan *partsCommit, partsInFlight+2)}
+	ctx, stop := context.WithCancel(ctx)
+	p.done.Go(func() { p.collect(ctx) })
+	p.done.Go(func() { p.apply(ctx) })
+	defer func() { stop(); p.done.Wait() }()
+	cfg := c.base(clients, batch)
+	cfg.Dir = dir
+	result, err = load.Drive(ctx, cfg, os.Getpid(), func(int) (load.Door, error) { return &partsDoor{p, handed{done: make(chan error, 1)}}, nil })
+	return result, "", err
+}
+
+// partsDoor is one client's.
+type partsDoor struct {
+	parts  *parts
+	handed handed
+}
+
+// Charge hands a batch over and waits until it is durable.
+func (d *partsDoor) Charge(ctx context.Context, batch []load.Charge) error {
+	d.handed.batch, d.handed.taken = batch, 0
+	d.parts.mu.Lock()
+	d.parts.queue = append(d.parts.queue, &d.handed)
+	first := len(d.parts.queue) == 1
+	d.parts.mu.Unlock()
+	if first {
+		d.parts.nudge()
+	}
+	select {
+	case err := <-d.handed.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close has nothing to close.
+func (d *partsDoor) Close() {}
+
+func (p *parts) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// collect copies what waits into the next commit, and appends it when the one before is durable.
+func (p *parts) collect(ctx context.Context) {
+	var waiting []*handed
+	open := &partsCommit{}
+	for {
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			return
+		}
+		for {
+			p.mu.Lock()
+			waiting = append(waiting, p.queue...)
+			clear(p.queue)
+			p.queue = p.queue[:0]
+			free := p.inFlight < partsInFlight
+			p.mu.Unlock()
+			for len(waiting) > 0 && len(open.body) < partsTarget {
+				h := waiting[0]
+				for h.taken < len(h.batch) && len(open.body) < partsTarget {
+					open.body = append(append(open.body, p.event[36:]...), h.batch[h.taken].Key...)
+					open.charges = append(open.charges, h.batch[h.taken])
+					h.taken++
+				}
+				if h.taken == len(h.batch) {
+					open.answers = append(open.answers, h)
+					waiting = append(waiting[:0], waiting[1:]...)
+				}
+			}
+			if !free || len(open.body) == 0 {
+				break
+			}
+			if err := p.append(open); err != nil {
+				p.failed = err
+				return
+			}
+			open = &partsCommit{}
+		}
+	}
+}
+
+func (p *parts) append(o *partsCommit) error {
+	p.mu.Lock()
+	p.inFlight++
+	p.mu.Unlock()
+	o.body = append(make([]byte, 0, len(o.body)), o.body...)
+	return p.journal.Append(o.body, func(_ journal.Head, err error) {
+		o.err = err
+		p.mu.Lock()
+		p.inFlight--
+		p.mu.Unlock()
+		p.nudge()
+		p.durable <- o
+	})
+}
+
+// apply answers what is durable, and writes two records for each charge.
+func (p *parts) apply(ctx context.Context) {
+	batch := p.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))
+	record := make([]byte, recordSize)
+	var account, key []byte
+	for {
+		var o *partsCommit
+		select {
+		case o = <-p.durable:
+		case <-ctx.Done():
+			return
+		}
+		for _, h := range o.answers {
+			h.done <- o.err
+		}
+		for i := range o.charges {
+			account = append(append(account[:0], 'a'), o.charges[i].Account...)
+			key = append(append(append(key[:0], 'k'), o.charges[i].Key...), o.charges[i].Account...)
+			binary.BigEndian.PutUint64(record, uint64(i))
+			if err := errors.Join(batch.Set(account, record, nil), batch.Set(key, record[:keySize], nil)); err != nil {
+				panic(fmt.Sprint("a batch in memory: ", err))
+			}
+		}
+		if err := batch.Commit(pebble.NoSync); err != nil {
+			panic(fmt.Sprint("a store without a log: ", err))
+		}
+		batch.Reset()
+	}
+}
