@@ -41,7 +41,7 @@ type Account struct {
 	changed changes
 
 	lotsOutside bool   // as of the last Drain: the lots are records of their own
-	notes       []byte // metadata as it stands in the head record; nil: not encoded yet
+	setUp       []byte // what appendSetUp encodes; nil: a fact may have changed it since
 }
 
 // PendingPlan is a plan change that waits for the next boundary.

@@ -12,6 +12,9 @@ import (
 // at is the instant of the fact.
 func (a *Account) Evolve(e Event, at time.Time) {
 	a.changed.head = true
+	if _, use := e.(*UsageRecorded); !use {
+		a.setUp = nil
+	}
 	switch e := e.(type) {
 	case *UsageRecorded:
 		a.takeAll(e.Draws)
@@ -57,7 +60,7 @@ func (a *Account) Evolve(e Event, at time.Time) {
 	case *AccountChanged:
 		a.change(e)
 	case *PersonalErased:
-		a.metadata, a.notes = nil, nil
+		a.metadata = nil
 	case *AccountClosed:
 		a.closed = true
 	case *AccountReopened:
@@ -113,7 +116,7 @@ func (a *Account) open(e *AccountOpened, at time.Time) {
 		panic("credit: account " + a.id + " opened twice")
 	}
 	a.opened = at
-	a.timezone, a.anchor, a.cycle, a.metadata, a.notes = e.Timezone, e.Anchor, e.Cycle, e.Metadata, nil
+	a.timezone, a.anchor, a.cycle, a.metadata = e.Timezone, e.Anchor, e.Cycle, e.Metadata
 	a.due = time.Time{}
 }
 
@@ -128,7 +131,7 @@ func (a *Account) change(e *AccountChanged) {
 		a.method = *e.PaymentMethod
 	}
 	if e.Metadata != nil {
-		a.metadata, a.notes = *e.Metadata, nil
+		a.metadata = *e.Metadata
 	}
 }
 

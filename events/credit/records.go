@@ -10,31 +10,12 @@ import (
 	"time"
 )
 
+// appendHead encodes the head record. How the account is set up, which few facts change, is encoded once.
 func (a *Account) appendHead(dst []byte) []byte {
-	dst = append(dst, stateFormat)
-	dst = appendTime(dst, a.opened)
-	dst = appendBool(dst, a.closed)
-	dst = appendString(dst, a.timezone)
-	dst = appendString(dst, a.nextTimezone)
-	dst = appendTime(dst, a.anchor)
-	dst = binary.AppendUvarint(dst, uint64(a.cycle.Number))
-	dst = binary.AppendVarint(dst, int64(a.cycle.Step))
-	dst = appendTime(dst, a.cycle.From)
-	dst = appendTime(dst, a.cycle.To)
-	dst = appendString(dst, a.plan)
-	dst = appendBool(dst, a.pending != nil)
-	if a.pending != nil {
-		dst = appendString(dst, a.pending.Plan)
-		dst = appendTime(dst, a.pending.Due)
+	if a.setUp == nil {
+		a.setUp = a.appendSetUp(make([]byte, 0, 96))
 	}
-	dst = appendString(dst, a.approval)
-	dst = appendString(dst, a.method.Provider)
-	dst = appendString(dst, a.method.Reference)
-	dst = appendString(dst, a.method.Label)
-	if a.notes == nil {
-		a.notes = appendMetadata([]byte{}, a.metadata)
-	}
-	dst = append(dst, a.notes...)
+	dst = append(dst, a.setUp...)
 	dst = binary.AppendUvarint(dst, a.lotCount)
 	dst = binary.AppendUvarint(dst, a.holdCount)
 	dst = binary.AppendUvarint(dst, a.purchaseCount)
@@ -64,6 +45,31 @@ func (a *Account) appendHead(dst []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// appendSetUp encodes what stands before everything that a use changes.
+func (a *Account) appendSetUp(dst []byte) []byte {
+	dst = append(dst, stateFormat)
+	dst = appendTime(dst, a.opened)
+	dst = appendBool(dst, a.closed)
+	dst = appendString(dst, a.timezone)
+	dst = appendString(dst, a.nextTimezone)
+	dst = appendTime(dst, a.anchor)
+	dst = binary.AppendUvarint(dst, uint64(a.cycle.Number))
+	dst = binary.AppendVarint(dst, int64(a.cycle.Step))
+	dst = appendTime(dst, a.cycle.From)
+	dst = appendTime(dst, a.cycle.To)
+	dst = appendString(dst, a.plan)
+	dst = appendBool(dst, a.pending != nil)
+	if a.pending != nil {
+		dst = appendString(dst, a.pending.Plan)
+		dst = appendTime(dst, a.pending.Due)
+	}
+	dst = appendString(dst, a.approval)
+	dst = appendString(dst, a.method.Provider)
+	dst = appendString(dst, a.method.Reference)
+	dst = appendString(dst, a.method.Label)
+	return appendMetadata(dst, a.metadata)
 }
 
 func (a *Account) decodeHead(d *decoder) {

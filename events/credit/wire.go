@@ -36,6 +36,14 @@ type Encoder struct {
 
 	prefix []byte
 	marks  []mark
+	stamps [2]stamp // of the instants written last: what is decided together has its instants in common
+	oldest int      // which of them
+}
+
+// stamp is an instant as it is written.
+type stamp struct {
+	at   time.Time
+	text []byte
 }
 
 type mark struct {
@@ -66,8 +74,8 @@ func (c *Encoder) Append(body []byte, e *Entry) ([]byte, error) {
 		if e.Account != "" {
 			body = appendJSONString(append(body, `,"subject":`...), e.Account)
 		}
-		body = appendJSONTime(append(body, `,"time":`...), f.At)
-		body = appendJSONTime(append(body, `,"recordedtime":`...), e.Recorded)
+		body = c.appendTime(append(body, `,"time":`...), f.At)
+		body = c.appendTime(append(body, `,"recordedtime":`...), e.Recorded)
 		if e.Key != "" {
 			body = appendJSONString(append(body, `,"entrykey":`...), e.Key)
 		}
@@ -94,6 +102,18 @@ func (c *Encoder) Append(body []byte, e *Entry) ([]byte, error) {
 		body = append(body, '}')
 	}
 	return body, nil
+}
+
+func (c *Encoder) appendTime(body []byte, t time.Time) []byte {
+	for i := range c.stamps {
+		if s := &c.stamps[i]; s.text != nil && s.at.Equal(t) {
+			return append(body, s.text...)
+		}
+	}
+	s := &c.stamps[c.oldest]
+	c.oldest = (c.oldest + 1) % len(c.stamps)
+	s.at, s.text = t, appendJSONTime(s.text[:0], t)
+	return append(body, s.text...)
 }
 
 // Seal closes the body and lets each appended fact point at its data in it. The Encoder is then ready

@@ -6,6 +6,7 @@ import "creditstream/events/credit"
 type cached struct {
 	account *credit.Account
 	floor   string  // no greater idempotency key that recent orders was used for the account
+	again   bool    // its commit, which is open, changed it more than once
 	commit  *commit // the latest commit that it has a part in and that is not applied yet, or nil
 }
 

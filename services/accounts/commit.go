@@ -68,8 +68,7 @@ type commit struct {
 	entries  []credit.Entry
 	events   uint32
 	touched  []*cached
-	keys     []flightKey
-	offsets  []uint32 // of the entries of keys
+	again    []*cached // those that were touched more than once
 	tickets  []ticket
 	books    *rules.Book // the catalogs from here on, when the commit publishes one
 	stage    *view.Stage
@@ -77,8 +76,6 @@ type commit struct {
 	fault    error // why it could not be applied
 
 	answeredTickets []ticket // empty; to be used again
-
-	durable, staged bool // guarded by the shard's mu
 
 	mu       sync.Mutex // guards tickets and answered once it was sent
 	answered bool
@@ -130,8 +127,8 @@ func newCommit(spare *commit) *commit {
 	o := &commit{}
 	if spare != nil {
 		clear(spare.touched)
-		clear(spare.keys)
-		o.touched, o.keys, o.offsets, o.tickets = spare.touched[:0], spare.keys[:0], spare.offsets[:0], spare.answeredTickets
+		clear(spare.again)
+		o.touched, o.again, o.tickets = spare.touched[:0], spare.again[:0], spare.answeredTickets
 	}
 	return o
 }

@@ -107,12 +107,18 @@ func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
 	return true
 }
 
-// keep makes account the state in memory: what was just written to the open commit is folded into it.
+// keep makes account the state in memory: what was just written to the open commit is folded into it. It is staged
+// at once, while the processor has it at hand; when the commit changes it again, once more as it is in the end.
 func (s *Shard) keep(e *cached, account *credit.Account) {
 	e.account = account
-	if e.commit != s.open {
+	switch {
+	case e.commit != s.open:
 		e.commit = s.open
 		s.open.touched = append(s.open.touched, e)
+		s.stage().Account(account)
+	case !e.again:
+		e.again = true
+		s.open.again = append(s.open.again, e)
 	}
 }
 
@@ -156,10 +162,8 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 	if refusal != nil {
 		answer.Facts = nil
 	} else if r.Key != "" && len(facts) > 0 {
-		k := flightKey{r.Account, r.Key}
-		o.keys = append(o.keys, k)
-		o.offsets = append(o.offsets, own)
-		s.recent.put(k, keyed{hash: r.Hash, sequence: s.sequence + 1, offset: own}, s.retired)
+		s.recent.put(flightKey{r.Account, r.Key}, keyed{hash: r.Hash, sequence: s.sequence + 1, offset: own}, s.retired)
+		s.stage().Key(r.Account, r.Key, r.Hash, s.sequence+1, own)
 	}
 	o.tickets = append(o.tickets, ticket{c, index, answer})
 	s.trap(TrappedDecided)
@@ -285,6 +289,7 @@ func (s *Shard) publish(c *call, now time.Time) {
 	}
 	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: uint32(len(o.entries) - 1)}, Facts: entry.Facts}
 	o.events++
+	s.stage().Catalog(c.publish.event.Version, now, c.publish.event.Source)
 	s.books = s.books.With(now, c.publish.catalog)
 	o.books = s.books
 	o.tickets = append(o.tickets, ticket{c, 0, answer})

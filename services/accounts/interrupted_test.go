@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"creditstream/events/journal"
+	"creditstream/projections"
+	view "creditstream/projections/accounts"
 	"creditstream/services/rules"
 )
 
@@ -13,7 +16,16 @@ import (
 func TestAnAckIsNoticedAmongSingleRequests(t *testing.T) {
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 	b := book(t, now)
-	s := &Shard{log: slog.New(slog.DiscardHandler), cache: newCache(4), recent: newRecent(), open: newCommit(nil), books: b, ids: newIDs(), time: newShardTime(NewTestClock(now), now)}
+	store, err := projections.Open(projections.Config{Dir: t.TempDir(), View: "accounts"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	accounts, err := view.Of(store, journal.Name{Tenant: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Shard{view: accounts, log: slog.New(slog.DiscardHandler), cache: newCache(4), recent: newRecent(), open: newCommit(nil), books: b, ids: newIDs(), time: newShardTime(NewTestClock(now), now)}
 	s.cfg.setDefaults()
 	s.recent.until = now.Add(time.Hour)
 	s.cache.put("a", &cached{account: open(t, "a", b, now)})

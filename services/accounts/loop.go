@@ -165,6 +165,10 @@ func (s *Shard) fail(reason error) {
 	for _, o := range append(s.sent, s.open) {
 		s.answerAll(o, s.failed)
 	}
+	if stage := s.open.stage; stage != nil {
+		stage.Reset()
+		s.stages = append(s.stages, stage)
+	}
 	s.sent, s.open = nil, newCommit(nil) // a full one would let the loop sleep while calls wait
 	s.cache.clear()
 	s.state.Store(&s.failed)

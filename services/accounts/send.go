@@ -8,11 +8,15 @@ import (
 	view "creditstream/projections/accounts"
 )
 
-// send appends the open commit when the journal may take one more, and stages what it changes.
+// send appends the open commit when the journal may take one more.
 func (s *Shard) send() {
 	o := s.open
 	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+len(s.applying) >= s.cfg.InFlight+maxApplying {
 		return
+	}
+	for _, e := range o.again {
+		o.stage.Account(e.account)
+		e.again = false
 	}
 	body, entries := o.body, o.entries
 	// Handed on, and kept by whoever follows the journal: so as large as they are, and not as large as they
@@ -29,20 +33,6 @@ func (s *Shard) send() {
 	s.sent = append(s.sent, o)
 	clear(entries)
 	s.open = s.nextCommit(body[:0], entries[:0])
-	// Staged now, because from here on the accounts move on to what the next commit says.
-	o.stage = s.takeStage()
-	for _, e := range o.touched {
-		o.stage.Account(e.account)
-	}
-	for i, k := range o.keys {
-		o.stage.Key(k.account, k.key, o.entries[o.offsets[i]].Hash, o.sequence, o.offsets[i])
-	}
-	for i := range o.entries {
-		if published, ok := o.entries[i].Facts[0].Event.(*credit.CatalogPublished); ok {
-			o.stage.Catalog(published.Version, o.entries[i].Recorded, published.Source)
-		}
-	}
-	s.staged(o)
 }
 
 // nextCommit returns an open commit that grows in memory used before.
@@ -54,6 +44,14 @@ func (s *Shard) nextCommit(body []byte, entries []credit.Entry) *commit {
 	o := newCommit(spare)
 	o.body, o.entries = body, entries
 	return o
+}
+
+// stage is where what the open commit changes is put, to be written to the view once the commit is durable.
+func (s *Shard) stage() *view.Stage {
+	if s.open.stage == nil {
+		s.open.stage = s.takeStage()
+	}
+	return s.open.stage
 }
 
 // takeStage returns an empty stage: as many are made as commits are under way at once.

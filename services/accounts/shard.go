@@ -205,28 +205,14 @@ func (s *Shard) acked(o *commit, head journal.Head, err error) {
 	s.mu.Lock()
 	s.acks = append(s.acks, ack{o, err})
 	if err == nil {
-		o.head, o.durable = head, true
-		s.handOn(o)
+		o.head = head
+		if !s.gaveUp {
+			s.toApply <- o // it has room for all that may be under way
+		}
 	}
 	s.mu.Unlock()
 	s.arrived.Store(true)
 	s.nudge()
-}
-
-// staged says that what a commit changes is ready to be applied.
-func (s *Shard) staged(o *commit) {
-	s.mu.Lock()
-	o.staged = true
-	s.handOn(o)
-	s.mu.Unlock()
-}
-
-// handOn has a commit answered and applied once it is both durable and staged. The channel has room for
-// all that may be under way. It is called with mu held.
-func (s *Shard) handOn(o *commit) {
-	if o.durable && o.staged && !s.gaveUp {
-		s.toApply <- o
-	}
 }
 
 func (s *Shard) nudge() {

@@ -27,6 +27,13 @@ type Use struct {
 	Intake bool
 }
 
+// decidedUse is what most uses come to: one fact, paid by one lot. In one piece it is garbage once.
+type decidedUse struct {
+	event credit.UsageRecorded
+	facts [1]credit.Fact
+	draws [1]credit.Draw
+}
+
 // Decide states UsageRecorded. A refusal for plan or credits comes with a UsageDenied where the catalog
 // keeps denials.
 func (c Use) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, error) {
@@ -49,7 +56,9 @@ func (c Use) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, e
 	}
 	plan := planOf(catalog, a.Plan())
 	m := then.Meters[c.Meter]
-	e := &credit.UsageRecorded{Meter: c.Meter, Quantity: c.Quantity, Catalog: then.Version, Description: c.Description, Attributes: c.Attributes}
+	decided := &decidedUse{}
+	e := &decided.event
+	*e = credit.UsageRecorded{Meter: c.Meter, Quantity: c.Quantity, Catalog: then.Version, Description: c.Description, Attributes: c.Attributes}
 	if r := c.admit(a, catalog, then, at, now); r != nil {
 		if !c.Intake {
 			return c.deny(catalog, r, now)
@@ -57,6 +66,7 @@ func (c Use) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, e
 		return c.unpaid(a, plan, m, e, r.Code, at)
 	}
 	u := burnAt(a, at)
+	u.draws = decided.draws[:0]
 	counted := m.Rounding == RoundAccumulate && !at.Before(a.Cycle().From)
 	var carry int64
 	if counted {
@@ -79,10 +89,12 @@ func (c Use) Decide(a *credit.Account, b *Book, now time.Time) ([]credit.Fact, e
 		units := due.carry
 		e.Carry = &units
 	}
-	e.Cost, e.Draws = due.cost, u.draws
+	if e.Cost = due.cost; len(u.draws) > 0 {
+		e.Draws = u.draws
+	}
 	e.Remaining = before - usable(a, plan, u.draws)
-	facts := []credit.Fact{{At: at, Event: e}}
-	return balanceAlerts(facts, a, catalog, c.Meter, before, e.Remaining, now), nil
+	decided.facts[0] = credit.Fact{At: at, Event: e}
+	return balanceAlerts(decided.facts[:1:1], a, catalog, c.Meter, before, e.Remaining, now), nil
 }
 
 func (c Use) instant(now time.Time) (time.Time, *Refusal) {
