@@ -137,23 +137,25 @@ func (f *folding) catchUp(ctx context.Context, j Journal, progress func(done, to
 // readAhead is how many decoded commits may wait for the fold.
 const readAhead = 32
 
-// commits reads and decodes a journal beside the one who folds it. A body that is no commit is Nonsense.
+// commits reads and decodes a journal beside the one who folds it. The entries of a commit are good until the next one
+// is asked for. A body that is no commit is Nonsense.
 func commits(ctx context.Context, j Journal, from uint64) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		decoded := make(chan Commit, readAhead)
+		r := reader{journal: j, decoded: make(chan decoded, readAhead), done: make(chan *credit.Slab, readAhead+2)}
 		var failed error
-		var reader sync.WaitGroup
-		reader.Go(func() {
-			defer close(decoded)
-			failed = decode(ctx, j, from, decoded)
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			defer close(r.decoded)
+			failed = r.read(ctx, from)
 		})
-		defer reader.Wait()
+		defer reading.Wait()
 		defer cancel()
-		for c := range decoded {
-			if !yield(c, nil) {
+		for c := range r.decoded {
+			if !yield(c.Commit, nil) {
 				return
 			}
+			r.done <- c.slab
 		}
 		if failed != nil {
 			yield(Commit{}, failed)
@@ -161,18 +163,37 @@ func commits(ctx context.Context, j Journal, from uint64) iter.Seq2[Commit, erro
 	}
 }
 
-func decode(ctx context.Context, j Journal, from uint64, to chan<- Commit) error {
+// reader decodes a journal.
+type reader struct {
+	journal Journal
+	decoded chan decoded
+	done    chan *credit.Slab // to be used again; there is room for all that there are
+}
+
+// decoded is a commit, and what its entries are cut from.
+type decoded struct {
+	Commit
+	slab *credit.Slab
+}
+
+func (r *reader) read(ctx context.Context, from uint64) error {
 	var decoder credit.Decoder
-	for c, err := range j.Read(ctx, from) {
+	for c, err := range r.journal.Read(ctx, from) {
 		if err != nil {
 			return err
 		}
-		entries, err := decoder.Decode(c.Body)
+		var slab *credit.Slab
+		select {
+		case slab = <-r.done:
+		default:
+			slab = new(credit.Slab)
+		}
+		entries, err := decoder.DecodeInto(slab, c.Body)
 		if err != nil {
-			return &Nonsense{View: "any", Name: j.Name(), At: Position{Sequence: c.Sequence}, Reason: err.Error()}
+			return &Nonsense{View: "any", Name: r.journal.Name(), At: Position{Sequence: c.Sequence}, Reason: err.Error()}
 		}
 		select {
-		case to <- Commit{Head: c.Head, Entries: entries, Body: c.Body}:
+		case r.decoded <- decoded{Commit{Head: c.Head, Entries: entries, Body: c.Body}, slab}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

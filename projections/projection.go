@@ -27,8 +27,9 @@ type Fold interface {
 // Work is a fold under way. What it keeps in memory it has to bound by itself. After an error, or a
 // batch that was not committed, it is dropped.
 type Work interface {
-	// Apply folds one entry. It may write to b, or keep to itself until Flush. It does not keep e, but
-	// may keep what e points to: facts are never changed.
+	// Apply folds one entry. It may write to b, or keep to itself until Flush. It keeps nothing of e but texts: its
+	// facts, and what a UsageRecorded consists of, are memory that is used again (credit.Slab). Events of other kinds
+	// are never changed, and may be kept.
 	Apply(b *Batch, at Position, e *credit.Entry) error
 	// Full says that enough is kept for a batch: the larger, the more entries fall on one record, and the more
 	// memory they take.

@@ -251,8 +251,17 @@ func (b *Batch) bind() {
 
 // Put sets a record; key is Key with the rest appended.
 func (b *Batch) Put(key, value []byte) error {
+	_, err := b.PutKept(key, value)
+	return err
+}
+
+// PutKept is Put, and returns what the batch keeps as the value: it does not change until Commit or Reset.
+func (b *Batch) PutKept(key, value []byte) ([]byte, error) {
 	b.key = key
-	return b.batch.Set(key, value, nil)
+	op := b.batch.SetDeferred(len(key), len(value))
+	copy(op.Key, key)
+	copy(op.Value, value)
+	return op.Value, op.Finish()
 }
 
 // PutInOrder is Put for records of a tag, the first byte of their keys, that are written nearly always behind all

@@ -13,13 +13,18 @@ import (
 type Decoder struct {
 	words map[string]string
 	older func() upcasters // nil: those that there are
+
+	general   bool // even plain events are for the general reader: a test compares
+	recent    recent
+	plainUses bool   // a use has one version only
+	drawn     []Draw // those of the use that is read
 }
 
 // smallEvent is about the size of the shortest event of a use, in bytes.
 const smallEvent = 320
 
 // maxWords bounds what a Decoder remembers: about 64 bytes each.
-const maxWords = 16384
+const maxWords = 65_536
 
 // ErrCommit says that a body is not a commit of this format.
 var ErrCommit = errors.New("not a commit of CloudEvents")
@@ -30,26 +35,37 @@ func DecodeCommit(body []byte) ([]Entry, error) { return new(Decoder).Decode(bod
 // Decode returns the entries of a commit, in order. Fact.Raw points into body, unless the event is of an older
 // version: then it is its data in the current one. It refuses what it
 // cannot understand whole: an unknown kind or a newer version, a missing attribute, text after the end.
-func (d *Decoder) Decode(body []byte) ([]Entry, error) {
+func (d *Decoder) Decode(body []byte) ([]Entry, error) { return d.decode(nil, body) }
+
+// DecodeInto is Decode for those who do not keep what they read: the entries, their facts, and the uses among the
+// events are the slab's, and good until it is used again. The keys of entries, and the descriptions and attributes
+// of uses, are parts of body, as Fact.Raw is. What else there is, events of other kinds and all other texts, may be kept.
+func (d *Decoder) DecodeInto(s *Slab, body []byte) ([]Entry, error) {
+	s.reset()
+	entries, err := d.decode(s, body)
+	s.entries = entries
+	return entries, err
+}
+
+func (d *Decoder) decode(s *Slab, body []byte) ([]Entry, error) {
 	c := &cursor{b: body}
-	entries := make([]Entry, 0, min(len(body)/smallEvent, 4096))
+	var entries []Entry
+	if s != nil {
+		entries = s.entries
+	} else {
+		entries = make([]Entry, 0, min(len(body)/smallEvent, 4096))
+	}
+	d.plainUses = len(d.upcasters()["UsageRecorded"]) == 0
 	open := 0 // facts that the last entry still waits for
 	if !c.open('[') {
 		return nil, ErrCommit
 	}
 	for first := true; c.next(']', &first); {
 		var ev envelope
-		if err := d.envelope(c, &ev); err != nil {
+		if err := d.next(c, s, &ev); err != nil {
 			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
 		}
-		if err := d.upcast(&ev); err != nil {
-			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
-		}
-		fact := Fact{ID: ev.id, At: ev.time, Raw: ev.data}
-		var err error
-		if fact.Event, err = d.event(ev.kind, ev.data); err != nil {
-			return nil, fmt.Errorf("event %d of the commit: %w", count(entries), err)
-		}
+		fact := Fact{ID: ev.id, At: ev.time, Event: ev.event, Raw: ev.data}
 		if open > 0 {
 			last := &entries[len(entries)-1]
 			if last.Account != ev.entry.Account || last.Key != ev.entry.Key {
@@ -62,7 +78,7 @@ func (d *Decoder) Decode(body []byte) ([]Entry, error) {
 		if ev.size > 1 {
 			open = ev.size - 1
 		}
-		ev.entry.Facts = append(make([]Fact, 0, 1+min(open, 64)), fact)
+		ev.entry.Facts = append(s.room(1+min(open, 64)), fact)
 		entries = append(entries, ev.entry)
 	}
 	c.space()
@@ -87,14 +103,28 @@ func count(entries []Entry) (n int) {
 	return n
 }
 
-// upcast brings an event of an older version up to the current one.
-func (d *Decoder) upcast(ev *envelope) (err error) {
-	known := older
-	if d.older != nil {
-		known = d.older
+// next reads one event of a commit.
+func (d *Decoder) next(c *cursor, s *Slab, ev *envelope) (err error) {
+	if d.general || !d.plain(c, s, ev) {
+		if err := d.envelope(c, ev); err != nil {
+			return err
+		}
 	}
-	ev.kind, ev.data, err = known().upcast(ev.kind, ev.data)
+	if ev.event != nil {
+		return nil
+	}
+	if ev.kind, ev.data, err = d.upcasters().upcast(ev.kind, ev.data); err != nil {
+		return err
+	}
+	ev.event, err = d.event(ev.kind, ev.data)
 	return err
+}
+
+func (d *Decoder) upcasters() upcasters {
+	if d.older != nil {
+		return d.older()
+	}
+	return older()
 }
 
 type envelope struct {
@@ -103,6 +133,7 @@ type envelope struct {
 	time  time.Time
 	size  int
 	data  []byte
+	event Event // nil where data was not read yet
 	entry Entry
 }
 

@@ -40,6 +40,7 @@ type work struct {
 	folded   []*state // whose account is kept
 	size     int      // what those count for
 	record   Record
+	decoder  credit.Decoder
 	classes  []class
 	key      []byte
 	value    []byte
@@ -73,10 +74,11 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 			early: s.happened(f.At, w.record.early[:0]), types: types, meter: meter, classes: classText(w.classes),
 		}
 		w.value = w.record.append(w.value[:0])
-		if err := b.Put(appendFact(b.Key(), e.Account, s.facts), w.value); err != nil {
+		kept, err := b.PutKept(appendFact(b.Key(), e.Account, s.facts), w.value)
+		if err != nil {
 			return err
 		}
-		if err := w.snapshot(b, s, f, len(w.value)); err != nil {
+		if err := w.snapshot(b, s, f, kept); err != nil {
 			return err
 		}
 	}

@@ -21,20 +21,20 @@ const snapshotEvery = 2048
 // is due, which takes the time of so many facts.
 const maxFolded = 2 << 20
 
-// happening is a fact of the batch under way.
+// happening is a fact of the batch under way, and its record there.
 type happening struct {
-	of    *state
-	event credit.Event
-	at    time.Time
+	of     *state
+	n      uint64
+	record []byte
 }
 
-// snapshot writes where the account stands after a fact, whose record has that many bytes, if one is due.
-func (w *work) snapshot(b *projections.Batch, s *state, f *credit.Fact, bytes int) error {
-	s.until -= min(s.until, uint64(bytes))
+// snapshot writes where the account stands after a fact, whose record that is, if one is due.
+func (w *work) snapshot(b *projections.Batch, s *state, f *credit.Fact, record []byte) error {
+	s.until -= min(s.until, uint64(len(record)))
 	if s.folded != nil {
 		s.folded.Evolve(f.Event, f.At)
 	} else {
-		w.recent = append(w.recent, happening{s, f.Event, f.At})
+		w.recent = append(w.recent, happening{s, s.facts, record})
 	}
 	if s.facts%w.every != 0 || s.until > 0 {
 		return nil
@@ -60,10 +60,20 @@ func (w *work) refold(s *state) error {
 	if err != nil {
 		return fmt.Errorf("snapshot of account %s: %w", s.account, err)
 	}
+	var r Record
 	for i := range w.recent {
-		if h := &w.recent[i]; h.of == s {
-			a.Evolve(h.event, h.at)
+		h := &w.recent[i]
+		if h.of != s {
+			continue
 		}
+		if err := r.decodeFact(h.n, h.record); err != nil {
+			return fmt.Errorf("snapshot of account %s: fact %d: %w", s.account, h.n, err)
+		}
+		event, err := r.Event(&w.decoder)
+		if err != nil {
+			return fmt.Errorf("snapshot of account %s: %w", s.account, err)
+		}
+		a.Evolve(event, r.Time)
 	}
 	s.folded = a
 	w.folded = append(w.folded, s)
