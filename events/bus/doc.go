@@ -14,5 +14,6 @@
 //
 // Start reading at [Start], then [Server.AddTenant] and logins.go.
 //
-// It imports NATS and the standard library, and nothing else of this module.
+// It imports NATS and the standard library, and of this module only what keeps a start after a crash short:
+// events/bus/index.
 package bus

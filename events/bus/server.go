@@ -142,6 +142,9 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.carryIndexes(ctx); err != nil {
+		return err
+	}
 	if s.nats, err = server.NewServer(opts); err != nil {
 		return err
 	}
