@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"creditstream/cmd/internal/load"
+	"creditstream/cmd/internal/machine"
 )
 
 // benching is what the flags of bench say beside the configuration of a run.
@@ -47,7 +48,10 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
   credits bench --profile spend --accounts 1000000 --lots 3 --working-set 10000
   credits bench --profile bulk --clients 8 --batch 1000 --output json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), b) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			machine.Use(a.env)
+			return a.bench(cmd.Context(), b)
+		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&b.Profile, "profile", "spend", "what the clients do: "+strings.Join(load.Profiles(), ", "))
@@ -79,6 +83,7 @@ func (a *app) benchServerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "server SETTINGS", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			machine.Use(a.env)
 			return load.Serve(cmd.Context(), args[0], a.stdin, a.stdout)
 		},
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"creditstream/cmd/internal/machine"
 	"creditstream/services/node"
 )
 
@@ -55,7 +56,7 @@ catalog yet or the file changed since it was last published from there.`,
 				cfg.Reserve = -1
 			}
 			cfg.Logger = a.logger(verbose)
-			limitMemory(a.env)
+			machine.Use(a.env)
 			return a.serve(cmd.Context(), cfg)
 		},
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"creditstream/cmd/internal/load"
+	"creditstream/cmd/internal/machine"
 	"creditstream/cmd/internal/peers"
 	"creditstream/cmd/internal/scale"
 )
@@ -32,6 +33,7 @@ func main() {
 
 func root() *cobra.Command {
 	command := &cobra.Command{Use: "measure", Short: "Compare Creditstream with its peers, and show how its cost grows", SilenceErrors: true, SilenceUsage: true}
+	command.PersistentPreRun = func(*cobra.Command, []string) { machine.Use(os.Getenv) }
 	var output string
 	command.PersistentFlags().StringVarP(&output, "output", "o", "table", "table or json")
 	command.AddCommand(peersCommand(&output), scaleCommand(&output), serverCommand())

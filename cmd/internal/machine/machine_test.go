@@ -1,8 +1,9 @@
-package main
+package machine
 
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -32,5 +33,21 @@ func TestMemoryThere(t *testing.T) {
 		if got := memoryThere(test.group, test.machine); got != test.want {
 			t.Errorf("%s: %d instead of %d", name, got, test.want)
 		}
+	}
+}
+
+func TestThreadsInTheEnvironmentStand(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	runtime.SetDefaultGOMAXPROCS()
+	before := runtime.GOMAXPROCS(0)
+	addThreads(func(string) string { return "1" })
+	if now := runtime.GOMAXPROCS(0); now != before {
+		t.Errorf("%d threads instead of the %d that the environment says", now, before)
+	}
+	for range 2 {
+		addThreads(func(string) string { return "" })
+	}
+	if now := runtime.GOMAXPROCS(0); now != before+besidesCores {
+		t.Errorf("%d threads, there were %d", now, before)
 	}
 }
