@@ -49,7 +49,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
   credits bench --profile bulk --clients 8 --batch 1000 --output json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			machine.Use(a.env)
+			machine.Use(cmd.Context(), a.env)
 			return a.bench(cmd.Context(), b)
 		},
 	}
@@ -83,7 +83,7 @@ func (a *app) benchServerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "server SETTINGS", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			machine.Use(a.env)
+			machine.Use(cmd.Context(), a.env)
 			return load.Serve(cmd.Context(), args[0], a.stdin, a.stdout)
 		},
 	}

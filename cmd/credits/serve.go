@@ -56,7 +56,7 @@ catalog yet or the file changed since it was last published from there.`,
 				cfg.Reserve = -1
 			}
 			cfg.Logger = a.logger(verbose)
-			machine.Use(a.env)
+			machine.Use(cmd.Context(), a.env)
 			return a.serve(cmd.Context(), cfg)
 		},
 	}

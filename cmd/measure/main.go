@@ -33,7 +33,7 @@ func main() {
 
 func root() *cobra.Command {
 	command := &cobra.Command{Use: "measure", Short: "Compare Creditstream with its peers, and show how its cost grows", SilenceErrors: true, SilenceUsage: true}
-	command.PersistentPreRun = func(*cobra.Command, []string) { machine.Use(os.Getenv) }
+	command.PersistentPreRun = func(cmd *cobra.Command, _ []string) { machine.Use(cmd.Context(), os.Getenv) }
 	var output string
 	command.PersistentFlags().StringVarP(&output, "output", "o", "table", "table or json")
 	command.AddCommand(peersCommand(&output), scaleCommand(&output), serverCommand())

@@ -1,9 +1,11 @@
 package machine
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"testing"
 )
 
@@ -50,4 +52,31 @@ func TestThreadsInTheEnvironmentStand(t *testing.T) {
 	if now := runtime.GOMAXPROCS(0); now != before+besidesCores {
 		t.Errorf("%d threads, there were %d", now, before)
 	}
+}
+
+func TestGrowth(t *testing.T) {
+	for live, want := range map[uint64]int{0: 25_500, 1 << 20: 25_500, 64 << 20: 300, 100 << 20: 156, 128 << 20: 100, 1 << 30: 100} {
+		if got := growth(live); got != want {
+			t.Errorf("with %d MiB live the heap may grow by %d %%, not %d %%", live>>20, got, want)
+		}
+	}
+}
+
+// After each collection the rule is set anew: what has become of the heap counts, and not what it was at the start.
+func TestTheRuleFollowsTheHeap(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer debug.SetGCPercent(100)
+	defer stop()
+	gatherGarbage(ctx)
+	held := make([]byte, leastHeap)
+	for try := 0; ; try++ {
+		runtime.GC()
+		runtime.Gosched()
+		if percent := debug.SetGCPercent(-1); percent == 100 {
+			break
+		} else if debug.SetGCPercent(percent); try == 10_000 {
+			t.Fatalf("%d MiB are live, and the heap may still grow by %d %%", len(held)>>20, percent)
+		}
+	}
+	runtime.KeepAlive(held)
 }
