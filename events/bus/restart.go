@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"creditstream/events/bus/index"
 )
 
 // restart.go is about a server whose disk refused a write. JetStream then freezes the stream (no ack is sent)
@@ -93,14 +95,15 @@ func (s *Server) reopenTenants() error {
 
 // RewriteSince writes every file under dir that changed after an instant again, in its place, and syncs it: for what
 // stands in the page cache and, since a sync failed, maybe not on the disk. No server may run on it. A cut in the
-// middle changes nothing: what is written is what is there.
+// middle changes nothing: what is written is what is there. Of a journal only the newest block can be meant: a stream
+// whose sync failed is frozen, so whatever has a block behind it was synced.
 func RewriteSince(ctx context.Context, dir string, since time.Time) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		info, err := entry.Info()
-		if err == nil && info.ModTime().After(since) {
+		if err == nil && info.ModTime().After(since) && !index.Finished(path) {
 			err = rewrite(ctx, path)
 		}
 		if err != nil {

@@ -32,6 +32,9 @@ const (
 const (
 	fewAccounts = 10_000 // where their number is not what grows
 	fewEvents   = 20_000 // likewise
+	// lateEvents are charged between the last index that the bus wrote of the journal, and the crash: as many at each
+	// size, so that what grows is the journal and not what a crash leaves behind.
+	lateEvents = 5_000
 )
 
 // started notes what a start took.
@@ -67,10 +70,19 @@ func events(ctx context.Context, cfg Config) (Curve, error) {
 				return found, errors.Join(err, s.Kill())
 			}
 		}
-		if figures[chargedPerSecond], err = s.Charge(ctx, fewAccounts, size-so); err != nil {
+		if figures[chargedPerSecond], err = s.Charge(ctx, fewAccounts, size-so-lateEvents); err != nil {
 			return found, errors.Join(err, s.Kill())
 		}
 		figures[memory] = s.Memory()
+		if err := s.Stop(); err != nil {
+			return found, err
+		}
+		if s, err = load.StartServer(ctx, c, s.Sent()+1); err != nil {
+			return found, err
+		}
+		if _, err = s.Charge(ctx, fewAccounts, lateEvents); err != nil {
+			return found, errors.Join(err, s.Kill())
+		}
 		first, so = s.Sent()+1, size
 		if err := s.Kill(); err != nil {
 			return found, err

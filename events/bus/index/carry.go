@@ -78,15 +78,7 @@ type carrier struct {
 
 // carry deals with one stream.
 func (c *carrier) carry(dir string, found *Stream) error {
-	meta, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
-	if err != nil {
-		return err
-	}
-	sum, err := os.ReadFile(filepath.Join(dir, "meta.sum"))
-	if err != nil {
-		return err
-	}
-	taken, err := subjectsOf(found.Name, meta, sum)
+	taken, err := streamSubjects(dir)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -41,6 +44,37 @@ func subjectsOf(stream string, meta, sum []byte) ([]string, error) {
 		return nil, errOther
 	}
 	return info.Subjects, nil
+}
+
+// streamSubjects reads the configuration of the stream in a directory, like subjectsOf.
+func streamSubjects(dir string) ([]string, error) {
+	meta, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
+	if err != nil {
+		return nil, err
+	}
+	sum, err := os.ReadFile(filepath.Join(dir, "meta.sum"))
+	if err != nil {
+		return nil, err
+	}
+	return subjectsOf(filepath.Base(dir), meta, sum)
+}
+
+// Finished reports whether a file is a block of a stream that only grows, with a newer one behind it. Nothing is ever
+// written into such a block again; and when every message is synced before the next is written, all of it was, and
+// without a fault: a stream whose block could not be written or synced begins no other.
+func Finished(path string) bool {
+	dir, name := filepath.Split(path)
+	name, isBlock := strings.CutSuffix(name, blockEnd)
+	number, err := strconv.ParseUint(name, 10, 31)
+	if !isBlock || err != nil || number == 0 || strconv.FormatUint(number, 10) != name || server.VERSION != ReadFor {
+		return false
+	}
+	next, err := os.Stat(blockFile{number: uint32(number) + 1}.path(dir))
+	if err != nil || next.Size() == 0 {
+		return false
+	}
+	_, err = streamSubjects(filepath.Dir(filepath.Clean(dir)))
+	return err == nil
 }
 
 // plain is a configuration without what has no influence on the files of a stream. What remains is compared with
