@@ -9,39 +9,40 @@ import (
 // Account is what the facts about one account add up to. Its zero value, with an id, is an account that
 // was never opened. Only Evolve (and Restore, which reads back what Drain wrote) changes it.
 type Account struct {
-	id            string
-	opened        time.Time
+	// What a use looks at lies side by side, within a few lines of the processor's cache.
+	id      string
+	opened  time.Time
+	pools   []*Pool // by name
+	plan    string
+	due     time.Time // cached NextDue; zero: not computed
+	lastEnd time.Time // the latest end among the lots that are booked as ended
+	cycle   Cycle
+	carries []Carry   // by meter
+	debts   []Debt    // by meter, each > 0
+	low     Amount    // the threshold that was announced last; 0: none
+	lots    []*Lot    // by ordinal
+	booked  time.Time // NextDue as of the last Drain
+	setUp   []byte    // what appendSetUp encodes; nil: a fact may have changed it since
+	changed changes
+
 	closed        bool
-	timezone      string
-	anchor        time.Time
-	cycle         Cycle
-	plan          string
-	pending       *PendingPlan
-	nextTimezone  string
-	approval      string
-	method        PaymentMethod
-	metadata      Metadata
-	pools         []*Pool // by name
-	lots          []*Lot  // by ordinal
-	holds         map[string]*Hold
-	purchases     map[string]*Purchase
-	awaiting      []*Purchase // those that can still expire unpaid
-	debts         []Debt      // by meter, each > 0
-	carries       []Carry     // by meter
-	reversed      map[string]int64
+	exhausted     bool // announced and not credited since
+	lotsOutside   bool // as of the last Drain: the lots are records of their own
 	lotCount      uint64
 	holdCount     uint64
 	purchaseCount uint64
-	low           Amount // the threshold that was announced last; 0: none
-	exhausted     bool   // announced and not credited since
+	holds         map[string]*Hold
+	purchases     map[string]*Purchase
+	awaiting      []*Purchase // those that can still expire unpaid
+	reversed      map[string]int64
 
-	lastEnd time.Time // the latest end among the lots that are booked as ended
-	due     time.Time // cached NextDue; zero: not computed
-	booked  time.Time // NextDue as of the last Drain
-	changed changes
-
-	lotsOutside bool   // as of the last Drain: the lots are records of their own
-	setUp       []byte // what appendSetUp encodes; nil: a fact may have changed it since
+	timezone     string
+	nextTimezone string
+	anchor       time.Time
+	pending      *PendingPlan
+	approval     string
+	method       PaymentMethod
+	metadata     Metadata
 }
 
 // PendingPlan is a plan change that waits for the next boundary.
@@ -118,7 +119,7 @@ const FetchDepth = 3
 func (a *Account) Fetch(depth int) (read int) {
 	switch depth {
 	case 0:
-		read = len(a.plan) + int(a.lotCount) + a.due.Nanosecond() + len(a.changed.lots) + len(a.pools) + len(a.metadata)
+		read = len(a.pools) + a.due.Nanosecond() + a.cycle.Step + int(a.low) + len(a.setUp) + len(a.changed.lots) + int(a.holdCount)
 	case 1:
 		for _, p := range a.pools {
 			read += int(p.Terms.Remaining) + len(p.live) + len(p.Name)

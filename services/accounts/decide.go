@@ -25,8 +25,8 @@ func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 		s.reply(c, index, Answer{Err: s.failed})
 		return done
 	}
-	if r.Key > e.floor && s.recent.orders(r.Key) {
-		e.floor = r.Key // whatever becomes of the request
+	if e.floor.below(r.Key) && s.recent.orders(r.Key) {
+		e.floor = boundOf(r.Key) // whatever becomes of the request
 	} else if r.Key != "" && s.known(c, index) {
 		return done
 	}
@@ -229,7 +229,7 @@ func (s *Shard) load(id string) (*cached, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &cached{account: account, floor: s.recent.greatest()}
+	e := &cached{account: account, floor: boundOf(s.recent.greatest())}
 	s.cache.put(id, e)
 	return e, nil
 }

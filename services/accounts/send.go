@@ -22,7 +22,7 @@ func (s *Shard) send() {
 	// Handed on, and kept by whoever follows the journal: so as large as they are, and not as large as they
 	// might have become. The next commit grows in the memory of this one.
 	o.entries = append(make([]credit.Entry, 0, len(entries)), entries...)
-	o.body = s.encoder.Seal(append(make([]byte, 0, len(body)+1), body...))
+	o.body = s.encoder.Seal(append([]byte(nil), body...))
 	s.sequence++
 	o.sequence = s.sequence
 	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(o, head, err) }); err != nil {
