@@ -45,6 +45,8 @@ func (n *Nonsense) Is(target error) bool { return target == ErrDamaged }
 const (
 	batchEntries = 200_000
 	batchBytes   = 4 << 20
+	// tableEntries is batchEntries of a view that is written in tables, whose batches are larger.
+	tableEntries = 500_000
 )
 
 // folding is a fold under way, on one goroutine.
@@ -57,6 +59,7 @@ type folding struct {
 	entries int  // in the batch
 	commits int  // in the batch
 	limit   int  // of entries
+	bytes   int  // limit of the batch
 }
 
 // newFolding goes on from the view's checkpoint, or from start when it is empty.
@@ -68,7 +71,28 @@ func newFolding(fold Fold, view *View, start Head) (*folding, error) {
 	if head == (Head{}) {
 		head = start
 	}
-	return &folding{fold: fold, view: view, work: fold.Begin(view), batch: view.NewBatch(), head: head, limit: batchEntries}, nil
+	return &folding{fold: fold, view: view, work: fold.Begin(view), batch: view.NewBatch(), head: head, limit: batchEntries, bytes: batchBytes}, nil
+}
+
+// build lets a view that has nothing yet be written in tables of its own, until built; nobody else writes it.
+func (f *folding) build() {
+	if f.head.Sequence > 0 {
+		return
+	}
+	f.batch.tables = f.view.buildTables()
+	f.batch.bind()
+	f.limit, f.bytes = tableEntries, f.batch.tables.sizes.pile
+}
+
+// built waits until all is in the store, and goes on as any view does.
+func (f *folding) built() error {
+	if f.batch.tables == nil {
+		return nil
+	}
+	err := f.batch.tables.close()
+	f.batch.tables = nil
+	f.limit, f.bytes = batchEntries, batchBytes
+	return err
 }
 
 // add folds one commit and writes the batch when it is full. After an error the folding is dropped.
@@ -84,7 +108,7 @@ func (f *folding) add(c Commit) error {
 	f.head = c.Head
 	f.entries += len(c.Entries)
 	f.commits++
-	if f.entries >= f.limit || f.batch.Len() >= batchBytes || f.work.Full() {
+	if f.entries >= f.limit || f.batch.Len() >= f.bytes || f.work.Full() {
 		return f.flush()
 	}
 	return nil
@@ -131,7 +155,7 @@ func (f *folding) catchUp(ctx context.Context, j Journal, progress func(done, to
 			progress(c.Head.Sequence, max(total, c.Head.Sequence))
 		}
 	}
-	return f.flush()
+	return errors.Join(f.flush(), f.built())
 }
 
 // readAhead is how many decoded commits may wait for the fold.
@@ -216,6 +240,7 @@ func CatchUp(ctx context.Context, fold Fold, view *View, j Journal, log *slog.Lo
 		return err
 	}
 	defer f.close()
+	f.build()
 	return noteDamage(view, f.catchUp(ctx, j, progress))
 }
 

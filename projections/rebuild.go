@@ -100,6 +100,7 @@ func (b *rebuild) run(ctx context.Context) error {
 		return err
 	}
 	defer b.folding.close()
+	b.folding.build()
 	if err := b.closeIn(ctx); err != nil {
 		return err
 	}

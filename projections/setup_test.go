@@ -130,7 +130,7 @@ func openStore(t testing.TB, fs vfs.FS, fold projections.Fold) *projections.Stor
 			t.Error(err)
 		}
 	})
-	return store
+	return store.SmallTables()
 }
 
 // records are those of a view without its checkpoint.

@@ -69,6 +69,8 @@ type Store struct {
 	only bool // to be read
 	// apart keeps records that are written in their order out of the tables of others.
 	apart apart
+	// tables is when a view that is built from its start writes tables of its own.
+	tables tableSizes
 	// damaged is what was found unreadable in its files, if anything was.
 	damaged atomic.Pointer[string]
 	keys    sync.Pool // of *[]byte: a key that is looked up would else be garbage each time
@@ -81,7 +83,7 @@ type Store struct {
 
 // open opens what is in the directory, or makes a store in it.
 func open(cfg Config) (*Store, error) {
-	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, views: make(map[Name]*View)}
+	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, tables: usualTables, views: make(map[Name]*View)}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
@@ -154,7 +156,7 @@ func (s *Store) open() error {
 	if s.last, err = s.number(generationKey); err != nil || s.only {
 		return err
 	}
-	return s.dropOrphans()
+	return errors.Join(s.dropDrafts(), s.dropOrphans())
 }
 
 func (s *Store) number(key []byte) (uint32, error) {

@@ -17,7 +17,16 @@ type View struct {
 	name  Name
 	live  atomic.Pointer[generation]
 
-	broken atomic.Pointer[error]
+	broken   atomic.Pointer[error]
+	building atomic.Pointer[tables] // while it is built from the start of its journal
+}
+
+// settled returns when what was committed can be read.
+func (v *View) settled() error {
+	if t := v.building.Load(); t != nil {
+		return t.wait()
+	}
+	return nil
 }
 
 // Break ends all reading: a commit that was answered could not be written. The store has to be opened anew.
@@ -105,10 +114,19 @@ func (v *View) Size() (uint64, error) {
 	return v.store.db.EstimateDiskUsage(prefix, after(prefix))
 }
 
+// Empty reports whether the view has nothing yet, not even a checkpoint.
+func (v *View) Empty() bool {
+	head, err := v.Checkpoint()
+	return err == nil && head == (Head{})
+}
+
 // Get appends the value of one record to dst; false when there is none.
 func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
 	if broken := v.broken.Load(); broken != nil {
 		return dst, false, *broken
+	}
+	if err := v.settled(); err != nil {
+		return dst, false, err
 	}
 	key := v.store.keys.Get().(*[]byte)
 	defer v.store.keys.Put(key)
@@ -135,6 +153,9 @@ func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
 func (v *View) Iter(from, to []byte) (*Iter, error) {
 	if broken := v.broken.Load(); broken != nil {
 		return nil, *broken
+	}
+	if err := v.settled(); err != nil {
+		return nil, err
 	}
 	for {
 		g := v.live.Load()
@@ -185,6 +206,9 @@ func (it *Iter) SeekLT(rest []byte) bool {
 // Checkpoint is the place in the journal that the records stand for; Sequence 0, with no journal, when the
 // view is empty.
 func (v *View) Checkpoint() (Head, error) {
+	if err := v.settled(); err != nil {
+		return Head{}, err
+	}
 	for {
 		g := v.live.Load()
 		head, err := checkpointOf(v.store.db, g.prefix)
@@ -214,6 +238,11 @@ func checkpointOf(reader pebble.Reader, prefix []byte) (head Head, err error) {
 	return head, nil
 }
 
+func checkpointRecord(head Head) []byte {
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(head.Hash)+len(head.Journal)), head.Sequence)
+	return append(append(value, head.Hash[:]...), head.Journal...)
+}
+
 // Batch collects records of one view's live generation. It is for one goroutine, and can be used again
 // after Commit or Reset.
 type Batch struct {
@@ -224,6 +253,7 @@ type Batch struct {
 	// inOrder is how many bytes PutInOrder wrote since that was told to the store, and of which tag.
 	inOrder int
 	tag     byte
+	tables  *tables // that it goes to instead; nil for a batch like any other
 }
 
 // NewBatch returns an empty batch. Close it.
@@ -232,7 +262,12 @@ func (v *View) NewBatch() *Batch {
 }
 
 // Reset empties the batch.
-func (b *Batch) Reset() { b.batch.Reset() }
+func (b *Batch) Reset() {
+	b.batch.Reset()
+	if b.tables != nil {
+		b.tables.filling.empty()
+	}
+}
 
 // Key returns the prefix, to append the rest of a key to; it is valid until the next call.
 func (b *Batch) Key() []byte {
@@ -258,6 +293,9 @@ func (b *Batch) Put(key, value []byte) error {
 // PutKept is Put, and returns what the batch keeps as the value: it does not change until Commit or Reset.
 func (b *Batch) PutKept(key, value []byte) ([]byte, error) {
 	b.key = key
+	if b.tables != nil {
+		return b.tables.filling.put(key[len(b.prefix):], value, false), nil
+	}
 	op := b.batch.SetDeferred(len(key), len(value))
 	copy(op.Key, key)
 	copy(op.Value, value)
@@ -275,21 +313,29 @@ func (b *Batch) PutInOrder(key, value []byte) error {
 // Drop deletes a record; key is Key with the rest appended.
 func (b *Batch) Drop(key []byte) error {
 	b.key = key
+	if b.tables != nil {
+		b.tables.filling.put(key[len(b.prefix):], nil, true)
+		return nil
+	}
 	return b.batch.Delete(key, nil)
 }
 
 // Len is the size of the batch in bytes.
-func (b *Batch) Len() int { return b.batch.Len() }
+func (b *Batch) Len() int {
+	if b.tables != nil {
+		return b.tables.filling.size
+	}
+	return b.batch.Len()
+}
 
 // Commit writes the batch and the checkpoint that it leads to, all or nothing and without fsync, and
 // empties it.
 func (b *Batch) Commit(head Head) error {
 	b.bind()
-	op := b.batch.SetDeferred(len(b.prefix), 8+len(head.Hash)+len(head.Journal))
-	copy(op.Key, b.prefix)
-	binary.BigEndian.PutUint64(op.Value, head.Sequence)
-	copy(op.Value[8+copy(op.Value[8:], head.Hash[:]):], head.Journal)
-	err := op.Finish()
+	if b.tables != nil {
+		return b.tables.commit(head)
+	}
+	err := b.batch.Set(b.prefix, checkpointRecord(head), nil)
 	if err == nil {
 		err = b.batch.Commit(pebble.NoSync)
 	}
@@ -305,7 +351,12 @@ func (b *Batch) Commit(head Head) error {
 }
 
 // Close releases the batch.
-func (b *Batch) Close() error { return b.batch.Close() }
+func (b *Batch) Close() error {
+	if b.tables != nil {
+		return errors.Join(b.tables.close(), b.batch.Close())
+	}
+	return b.batch.Close()
+}
 
 // AppendText writes s and its end, so that the order of keys is that of the texts and no text can run into
 // what follows: 0x00 ends it, and one inside is written as 0x00 0xff. The next byte must not be 0xff.

@@ -24,7 +24,7 @@ func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
 func (Fold) Begin(v *projections.View) projections.Work {
-	w := &work{view: &View{View: v}, accounts: make(map[string]*credit.Account)}
+	w := &work{view: &View{View: v}, accounts: make(map[string]*credit.Account), all: v.Empty()}
 	w.bind()
 	return w
 }
@@ -34,6 +34,7 @@ type work struct {
 	puts
 	view     *View
 	accounts map[string]*credit.Account
+	all      bool // no account is in the view and not in accounts
 	touched  []*credit.Account
 }
 
@@ -78,6 +79,11 @@ func (w *work) load(id string) (*credit.Account, error) {
 	if a := w.accounts[id]; a != nil {
 		return a, nil
 	}
+	if w.all {
+		a := credit.NewAccount(id)
+		w.accounts[id] = a
+		return a, nil
+	}
 	a, err := w.view.Load(id)
 	if err != nil {
 		return nil, err
@@ -99,6 +105,7 @@ func (w *work) Flush(b *projections.Batch) error {
 		if len(w.accounts) <= cacheAccounts {
 			break
 		}
+		w.all = false
 		delete(w.accounts, id)
 	}
 	return w.takeErr()

@@ -28,13 +28,14 @@ func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
 func (f Fold) Begin(v *projections.View) projections.Work {
-	return &work{view: &View{View: v}, every: cmp.Or(f.every, snapshotEvery), accounts: make(map[string]*state)}
+	return &work{view: &View{View: v}, every: cmp.Or(f.every, snapshotEvery), accounts: make(map[string]*state), all: v.Empty()}
 }
 
 type work struct {
 	every    uint64
 	view     *View
 	accounts map[string]*state
+	all      bool // no account is in the view and not in accounts
 	touched  []*state
 	recent   []happening
 	folded   []*state // whose account is kept
@@ -102,12 +103,16 @@ func (w *work) load(account string) (*state, error) {
 	if s := w.accounts[account]; s != nil {
 		return s, nil
 	}
+	s := &state{account: account, written: true}
+	if w.all {
+		w.accounts[account] = s
+		return s, nil
+	}
 	w.key = appendState(w.key[:0], account)
 	value, ok, err := w.view.Get(w.value[:0], w.key)
 	if err != nil {
 		return nil, err
 	}
-	s := &state{account: account, written: true}
 	if ok {
 		ended, err := s.decode(value)
 		if err == nil && ended > 0 {
@@ -155,6 +160,7 @@ func (w *work) Flush(b *projections.Batch) error {
 			break
 		}
 		if s.folded == nil {
+			w.all = false
 			delete(w.accounts, account)
 		}
 	}

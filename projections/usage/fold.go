@@ -29,7 +29,8 @@ func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
 func (Fold) Begin(v *projections.View) projections.Work {
-	return &work{view: v, accounts: make(map[string]*account), totals: make(map[place]*total), zones: make(map[string]*time.Location)}
+	all := v.Empty()
+	return &work{view: v, accounts: make(map[string]*account), totals: make(map[place]*total), zones: make(map[string]*time.Location), allAccounts: all, allTotals: all}
 }
 
 type work struct {
@@ -37,10 +38,13 @@ type work struct {
 	accounts map[string]*account
 	totals   map[place]*total
 	zones    map[string]*time.Location
-	touched  []*total
-	changed  []*account
-	key      []byte
-	value    []byte
+	// Nothing of these is in the view and not in the map.
+	allAccounts, allTotals bool
+
+	touched []*total
+	changed []*account
+	key     []byte
+	value   []byte
 }
 
 type account struct {
@@ -240,12 +244,16 @@ func (w *work) load(id string) (*account, error) {
 	if a := w.accounts[id]; a != nil {
 		return a, nil
 	}
+	a := &account{id: id}
+	if w.allAccounts {
+		w.accounts[id] = a
+		return a, nil
+	}
 	w.key = append(append(w.key[:0], tagState), id...)
 	value, ok, err := w.view.Get(w.value[:0], w.key)
 	if err != nil {
 		return nil, err
 	}
-	a := &account{id: id}
 	if ok {
 		if err := a.state.decode(value); err != nil {
 			return nil, fmt.Errorf("account %s: %w", id, err)
@@ -257,6 +265,10 @@ func (w *work) load(id string) (*account, error) {
 
 func (w *work) total(p place) (*total, error) {
 	t := w.totals[p]
+	if t == nil && w.allTotals {
+		t = &total{place: p}
+		w.totals[p] = t
+	}
 	if t == nil {
 		w.key = p.append(w.key[:0])
 		value, ok, err := w.view.Get(w.value[:0], w.key)
@@ -298,18 +310,23 @@ func (w *work) Flush(b *projections.Batch) error {
 	clear(w.touched)
 	clear(w.changed)
 	w.touched, w.changed = w.touched[:0], w.changed[:0]
-	shrink(w.totals, cacheTotals)
-	shrink(w.accounts, cacheAccounts)
+	w.allTotals = shrink(w.totals, cacheTotals) && w.allTotals
+	w.allAccounts = shrink(w.accounts, cacheAccounts) && w.allAccounts
 	return nil
 }
 
-func shrink[K comparable, V any](m map[K]V, limit int) {
+// shrink takes out what is beyond the limit; it reports whether nothing was.
+func shrink[K comparable, V any](m map[K]V, limit int) bool {
+	if len(m) <= limit {
+		return true
+	}
 	for k := range m {
 		if len(m) <= limit {
-			return
+			break
 		}
 		delete(m, k)
 	}
+	return false
 }
 
 // Describe writes one record for people.

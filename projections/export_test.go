@@ -1,0 +1,36 @@
+package projections
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// SmallTables lets views that are built from their start be written in tables that a test can fill.
+func (s *Store) SmallTables() *Store {
+	s.tables = tableSizes{pile: 8 << 10, least: 2 << 10}
+	return s
+}
+
+// Tables is how many tables the store took in.
+func (s *Store) Tables() int64 { return int64(s.db.Metrics().Ingest.Count) }
+
+// Left is what is in the store and nobody's: generations that are not live, and files that were not taken in.
+func (s *Store) Left() (generations, files int, err error) {
+	live := map[uint32]bool{0: true}
+	for _, v := range s.views {
+		live[v.Standing().Generation] = true
+	}
+	iter, err := s.db.NewIter(nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	for valid := iter.First(); valid; {
+		generation := binary.BigEndian.Uint32(iter.Key())
+		if !live[generation] {
+			generations++
+		}
+		valid = iter.SeekGE(binary.BigEndian.AppendUint32(nil, generation+1))
+	}
+	names, _ := s.fs.List(draftsOf(s.fs, s.dir)) // there may be no such directory
+	return generations, len(names), errors.Join(iter.Error(), iter.Close())
+}

@@ -1,0 +1,59 @@
+package projections
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// What comes out of a pile is what a map would hold, by key, whatever the keys have in common.
+func TestAPileIsSortedAndKeepsTheLastOfAKey(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	p := new(pile)
+	for round := range 60 {
+		want := make(map[string]string)
+		alphabet := 1 + rng.IntN(3)
+		for range rng.IntN(3000) {
+			key := []byte{"afk"[rng.IntN(3)]}
+			key = append(key, bytes.Repeat([]byte{'x'}, round%20)...)
+			for range rng.IntN(1 + rng.IntN(24)) {
+				key = append(key, byte(rng.IntN(alphabet)))
+			}
+			value := fmt.Append(nil, rng.IntN(1000))
+			if rng.IntN(200) == 0 {
+				value = bytes.Repeat(value, chunkSize/2) // some are more than a chunk
+			}
+			if rng.IntN(10) == 0 {
+				p.put(key, nil, true)
+				want[string(key)] = "dropped"
+				continue
+			}
+			kept := p.put(key, value, false)
+			want[string(key)] = string(value)
+			if value[0]++; kept[0] == value[0] {
+				t.Fatal("the pile keeps the caller's bytes")
+			}
+		}
+		got, order := make(map[string]string), []string(nil)
+		for _, g := range p.byTag() {
+			for _, r := range g.records {
+				key, value := string(p.key(r.n)), string(p.value(r.n))
+				if key[0] != g.tag {
+					t.Fatalf("%q is in the group of %c", key, g.tag)
+				}
+				if p.records[r.n].dropped {
+					value = "dropped"
+				}
+				got[key] = value
+				order = append(order, key)
+			}
+		}
+		if !maps.Equal(got, want) || !slices.IsSorted(order) || len(order) != len(want) {
+			t.Fatalf("round %d: %d records, want %d; sorted: %v", round, len(order), len(want), slices.IsSorted(order))
+		}
+		p.empty()
+	}
+}

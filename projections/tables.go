@@ -1,0 +1,264 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A view that is built from the start of its journal is written in tables of its own, beside the memtables: what comes
+// together is sorted once, written to a file as it will stay, synced, and taken in by the store with its checkpoint.
+// A memtable would sort record by record, be written to a table with those of other views, and be merged with what was
+// there. While one pile is written, the fold goes on with the next.
+//
+// What was taken in is durable, and stands for its checkpoint. A crash leaves the files that were not yet
+// (they are removed at the next start) and, of a view that is not live yet, a generation that is nobody's (dropOrphans).
+
+// tableSizes say when tables are written.
+type tableSizes struct {
+	pile  int // how many bytes of records come together before they are sorted; twice that are in memory
+	least int // what is less at the end of the journal is written like any other batch
+}
+
+// The usual sizes. 64 MiB is some 200,000 lines of a statement.
+var usualTables = tableSizes{pile: 64 << 20, least: 1 << 20}
+
+// tables writes the records of a view. It is used by one goroutine, and has another that writes.
+type tables struct {
+	view    *View
+	prefix  []byte
+	sizes   tableSizes
+	filling *pile
+	empty   chan *pile // nil where none was made yet
+	full    chan *pile
+	ended   chan struct{}
+	closing sync.Once
+
+	mu      sync.Mutex
+	written *sync.Cond // pending or err changed
+	pending int        // piles that are not in the store yet
+	err     error      // of the first that could not be written
+	files   int
+}
+
+// piles is how many there are of a view: one is filled while the other is written.
+const piles = 2
+
+// buildTables makes the view one that is written in tables: until they are closed, whoever reads it waits for what
+// was committed before.
+func (v *View) buildTables() *tables {
+	t := &tables{
+		view: v, prefix: v.live.Load().prefix, sizes: v.store.tables, filling: new(pile),
+		empty: make(chan *pile, piles), full: make(chan *pile, piles), ended: make(chan struct{}),
+	}
+	t.written = sync.NewCond(&t.mu)
+	for range piles - 1 {
+		t.empty <- new(pile)
+	}
+	v.building.Store(t)
+	go t.run()
+	return t
+}
+
+// commit hands on what was put as of head.
+func (t *tables) commit(head Head) error {
+	t.mu.Lock()
+	err := t.err
+	if err == nil {
+		t.pending++
+	}
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	t.filling.head = head
+	t.full <- t.filling
+	t.filling = <-t.empty
+	return nil
+}
+
+// wait returns when all that was committed can be read, or why it cannot.
+func (t *tables) wait() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.pending > 0 && t.err == nil {
+		t.written.Wait()
+	}
+	return t.err
+}
+
+// close waits for what is under way. What was not committed is forgotten.
+func (t *tables) close() error {
+	t.closing.Do(func() {
+		close(t.full)
+		<-t.ended
+		t.view.building.Store(nil)
+	})
+	return t.wait()
+}
+
+func (t *tables) run() {
+	defer close(t.ended)
+	for p := range t.full {
+		t.mu.Lock()
+		err := t.err
+		t.mu.Unlock()
+		if err == nil {
+			err = t.write(p)
+		}
+		if err != nil {
+			err = fmt.Errorf("view %s of %s: write up to commit %d: %w", t.view.store.name, t.view.name, p.head.Sequence, err)
+		}
+		p.empty()
+		t.mu.Lock()
+		t.pending--
+		if t.err == nil {
+			t.err = err
+		}
+		t.written.Broadcast()
+		t.mu.Unlock()
+		t.empty <- p
+	}
+}
+
+// write puts a pile into the store, all or nothing with the checkpoint.
+func (t *tables) write(p *pile) (err error) {
+	if p.size < t.sizes.least {
+		return t.writeBatch(p)
+	}
+	s := t.view.store
+	dir := draftsOf(s.fs, s.dir)
+	if err := s.fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	w := tableWriter{tables: t, dir: dir}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.writeAll(p); err != nil {
+		return err
+	}
+	if err := s.db.Ingest(context.Background(), w.paths); err != nil {
+		return err
+	}
+	w.paths = nil // they are the store's now
+	return nil
+}
+
+// writeBatch writes a pile as a batch.
+func (t *tables) writeBatch(p *pile) error {
+	b := t.view.store.db.NewBatch()
+	key := append([]byte(nil), t.prefix...)
+	for n := range p.all() {
+		key = append(key[:len(t.prefix)], p.key(n)...)
+		var err error
+		if p.records[n].dropped {
+			err = b.Delete(key, nil)
+		} else {
+			err = b.Set(key, p.value(n), nil)
+		}
+		if err != nil {
+			return errors.Join(err, b.Close())
+		}
+	}
+	if err := b.Set(t.prefix, checkpointRecord(p.head), nil); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	return errors.Join(b.Commit(pebble.NoSync), b.Close())
+}
+
+// tableWriter writes the files of one pile.
+type tableWriter struct {
+	*tables
+	dir   string
+	paths []string
+	table *sstable.Writer
+	key   []byte
+}
+
+// writeAll writes the checkpoint, which sorts first, and the records. A tag that has much gets files of its own:
+// records in the order of time then never lie across those of before.
+func (w *tableWriter) writeAll(p *pile) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	if err := w.table.Set(w.prefix, checkpointRecord(p.head)); err != nil {
+		return err
+	}
+	much := false
+	for _, g := range p.byTag() {
+		if was := much; was || g.size > w.sizes.least {
+			if err := w.end(); err != nil {
+				return err
+			}
+			if err := w.begin(); err != nil {
+				return err
+			}
+		}
+		much = g.size > w.sizes.least
+		for i := range g.records {
+			n := g.records[i].n
+			w.key = append(append(w.key[:0], w.prefix...), p.key(n)...)
+			var err error
+			if p.records[n].dropped {
+				err = w.table.Delete(w.key)
+			} else {
+				err = w.table.Set(w.key, p.value(n))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return w.end()
+}
+
+// syncEvery is how many bytes of a table the disk is asked to take at a time, while the next are written.
+const syncEvery = 1 << 20
+
+func (w *tableWriter) begin() error {
+	s := w.view.store
+	w.files++
+	path := s.fs.PathJoin(w.dir, fmt.Sprintf("%d-%d.sst", w.view.Standing().Generation, w.files))
+	file, err := s.fs.Create(path, "creditstream")
+	if err != nil {
+		return err
+	}
+	w.paths = append(w.paths, path)
+	o := options(Config{})
+	o.EnsureDefaults()
+	file = vfs.NewSyncingFile(file, vfs.SyncingFileOptions{BytesPerSync: syncEvery})
+	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(file), o.MakeWriterOptions(0, s.db.TableFormat()))
+	return nil
+}
+
+// end completes the table and syncs it.
+func (w *tableWriter) end() error {
+	err := w.table.Close()
+	w.table = nil
+	return err
+}
+
+// close removes what was not taken in.
+func (w *tableWriter) close() (err error) {
+	if w.table != nil {
+		_ = w.table.Close() // it is removed
+	}
+	for _, path := range w.paths {
+		err = errors.Join(err, w.view.store.fs.Remove(path))
+	}
+	return err
+}
+
+// draftsOf is where tables are written before the store takes them in.
+func draftsOf(fs vfs.FS, dir string) string { return fs.PathJoin(dir, "drafts") }
+
+// dropDrafts removes tables that were not taken in before the last user of the store ended.
+func (s *Store) dropDrafts() error {
+	return s.fs.RemoveAll(draftsOf(s.fs, filepath.Clean(s.dir)))
+}
