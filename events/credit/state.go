@@ -182,6 +182,10 @@ func (a *Account) Restore(part Part, id string, value []byte) error {
 	return nil
 }
 
+// Whole reports, of an account of which only PartHead was restored, whether that is all there is: it never had a hold
+// or a purchase, and its lots stand there.
+func (a *Account) Whole() bool { return !a.lotsOutside && a.holdCount == 0 && a.purchaseCount == 0 }
+
 // Restored completes an account after its last Restore and checks that its lots add up to its terms.
 func (a *Account) Restored() error {
 	slices.SortFunc(a.lots, func(x, y *Lot) int { return cmp.Compare(x.Ordinal, y.Ordinal) })

@@ -37,6 +37,27 @@ func BenchmarkStage(b *testing.B) {
 	}
 }
 
+// BenchmarkLoad loads accounts that are one record each, as most are.
+func BenchmarkLoad(b *testing.B) {
+	store, view := open(b, vfs.NewMem())
+	defer shut(b, store)
+	l := newLoop(view)
+	source := trial.Plain(1, 10_000)
+	for range 100 {
+		entries, _ := source.Commit(1_000)
+		l.commit(b, entries)
+	}
+	entries, _ := source.Commit(1_000)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if a, err := view.Load(entries[n%len(entries)].Account); err != nil || !a.Exists() {
+			b.Fatal(a, err)
+		}
+		n++
+	}
+}
+
 // BenchmarkLookup looks up keys that are not there, as nearly all are.
 func BenchmarkLookup(b *testing.B) {
 	store, view := open(b, vfs.NewMem())
