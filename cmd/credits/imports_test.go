@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"services/pages":             {"events/credit", "events/journal", "projections/...", "services/accounts", "services/api", "services/credentials", "services/look", "services/purchases", "services/rules"},
 	"services/look":              {"events/credit", "services/rules"},
 	"services/vitals":            {},
+	"services/front":             {},
 	"services/console":           {"events/...", "projections/...", "services/accounts", "services/api", "services/credentials", "services/explain", "services/look", "services/rules", "services/vitals"},
 	"services/internal/browser":  {},                                                // what tests of pages stand on
 	"services/internal/model":    {},                                                // a second opinion

@@ -77,6 +77,7 @@ type API struct {
 	metrics  *metrics
 	document []byte // OpenAPI
 	handler  http.Handler
+	often    often
 }
 
 // New returns the doors; nothing listens yet.
@@ -119,10 +120,10 @@ func (a *API) serve(rt *route) http.Handler {
 	counted := a.metrics.of(rt.id)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		ctx, cancel := a.bound(r.Context(), rt)
-		defer cancel()
+		ctx, cut, end := a.bound(r.Context(), rt)
+		defer end()
 		c := &call{API: a, ctx: ctx, w: w, r: r, route: rt}
-		visit, entered := a.visits.enter(rt.id, cancel)
+		visit, entered := a.visits.enter(rt.id, cut)
 		if !entered {
 			counted.observe(c.write(problemReply(c, errStopping)), time.Since(started))
 			return
@@ -141,12 +142,23 @@ func (a *API) serve(rt *route) http.Handler {
 // errStopping answers whoever comes when the doors are closed.
 var errStopping = fmt.Errorf("%w: the server is stopping", accounts.ErrUnavailable)
 
-// bound limits how long a request may take, unless it answers for as long as its client listens.
-func (a *API) bound(ctx context.Context, rt *route) (context.Context, context.CancelFunc) {
-	if rt.stream {
-		return context.WithCancel(ctx)
+// bound limits how long a request may take, unless it answers for as long as its client listens. cut ends it at
+// once, and end is for when it has been answered.
+func (a *API) bound(ctx context.Context, rt *route) (bounded context.Context, cut, end context.CancelFunc) {
+	if own, is := ctx.(endingContext); is && !rt.stream {
+		return ctx, own.EndAfter(a.cfg.AnswerWithin), func() {}
 	}
-	return context.WithTimeout(ctx, a.cfg.AnswerWithin)
+	if rt.stream {
+		ctx, cut = context.WithCancel(ctx)
+	} else {
+		ctx, cut = context.WithTimeout(ctx, a.cfg.AnswerWithin)
+	}
+	return ctx, cut, cut
+}
+
+// endingContext is the context of a request whose server sees to its end, so that no timer has to be set for it.
+type endingContext interface {
+	EndAfter(d time.Duration) (cut context.CancelFunc)
 }
 
 // Close lets no request in any more and returns when none is under way: then nothing that they use is used by

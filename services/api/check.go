@@ -17,14 +17,14 @@ const maxChecks = 10_000
 func checkRoutes() []route {
 	return []route{
 		{
-			id: "check", method: http.MethodPost, path: accountPath + "/check", scope: credentials.Usage,
+			id: "check", method: http.MethodPost, path: accountPath + "/check", scope: credentials.Usage, often: true,
 			summary: "Ask whether a use would be allowed, and what it would cost",
 			detail:  "Writes nothing. Between a check and the use others may spend: a hold sets credits aside.",
 			request: CheckRequest{}, answer: CheckAnswer{},
 			codes: []rules.Code{rules.CodeUnknownAccount, rules.CodeUnknownMeter}, handle: check,
 		},
 		{
-			id: "checks", method: http.MethodPost, path: tenantPath + "/checks", scope: credentials.Usage,
+			id: "checks", method: http.MethodPost, path: tenantPath + "/checks", scope: credentials.Usage, often: true,
 			summary: "Check up to 10,000 pairs of account and meter at once",
 			detail:  "Each pair is answered for itself, in order; what is not known has `allowed` false and a code.",
 			request: ChecksRequest{}, answer: ChecksAnswer{}, codes: []rules.Code{rules.CodeTooLarge}, handle: checkMany,

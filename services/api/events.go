@@ -26,7 +26,7 @@ const maxEvents = 10_000
 
 func eventRoutes() []route {
 	return []route{{
-		id: "recordEvents", method: http.MethodPost, path: tenantPath + "/events", scope: credentials.Usage,
+		id: "recordEvents", method: http.MethodPost, path: tenantPath + "/events", scope: credentials.Usage, often: true,
 		summary: "Charge uses, as CloudEvents",
 		detail: "One event in structured or binary content mode, or a batch (`application/cloudevents-batch+json`). " +
 			"Each event is recorded or refused for itself; the results are in the order of the events.",

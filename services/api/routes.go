@@ -36,6 +36,7 @@ type route struct {
 	accountInQuery bool
 
 	stream  bool // answers for as long as the client listens
+	often   bool // comes often, see often.go
 	summary string
 	detail  string
 	query   []param
@@ -89,7 +90,9 @@ func (a *API) mux() http.Handler {
 	routes := a.routes()
 	a.document, _ = document(routes)
 	for i := range routes {
-		mux.Handle(routes[i].method+" "+routes[i].path, a.serve(&routes[i]))
+		handler := a.serve(&routes[i])
+		mux.Handle(routes[i].method+" "+routes[i].path, handler)
+		a.often.add(&routes[i], handler)
 	}
 	nowhere := a.serve(&route{id: "notThere", scope: open, handle: func(c *call) (reply, error) { return notThere(c, mux) }})
 	mux.Handle("/", nowhere)

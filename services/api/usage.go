@@ -18,7 +18,7 @@ var usageCodes = []rules.Code{
 func usageRoutes() []route {
 	return []route{
 		{
-			id: "recordUsage", method: http.MethodPost, path: accountPath + "/usage", scope: credentials.Usage, key: keyRequired,
+			id: "recordUsage", method: http.MethodPost, path: accountPath + "/usage", scope: credentials.Usage, key: keyRequired, often: true,
 			summary: "Charge a use", detail: "The lots that pay are those of RULES.md, in burn order; the answer names them.",
 			request: UsageRequest{}, answer: UsageAnswer{}, codes: usageCodes, handle: recordUsage,
 		},

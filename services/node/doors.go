@@ -16,6 +16,7 @@ import (
 	"creditstream/services/api"
 	"creditstream/services/console"
 	"creditstream/services/cycles"
+	"creditstream/services/front"
 	"creditstream/services/intake"
 	"creditstream/services/pages"
 	"creditstream/services/purchases"
@@ -25,7 +26,7 @@ import (
 type doors struct {
 	address   string
 	listener  net.Listener
-	http      *http.Server
+	http      *front.Front
 	served    chan error
 	api       *api.API
 	nats      *api.NATSDoor
@@ -70,7 +71,7 @@ func (n *Node) openDoors(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.http = api.Server(handler)
+		d.http = front.New(front.Config{Server: api.Server(handler), Often: d.api.Often, Logger: n.log})
 		d.served = make(chan error, 1)
 		go func() { d.served <- d.http.Serve(d.listener) }()
 	}
