@@ -45,7 +45,7 @@ func TestAnIndexNeverKnowsMoreThanTheDisk(t *testing.T) {
 			ended = carryUntil(t, disk, dir, n)
 		})
 		onMount(t, disk.Cut(kept, rng), func(dir string) {
-			streams, err := index.Carry(t.Context(), dir)
+			streams, err := index.Carry(t.Context(), dir, 0)
 			if err != nil || len(streams) != 1 || ended && (streams[0].Carried || streams[0].Left != "") {
 				t.Errorf("after the power cut at operation %d (%s kept), which came too late: %+v, %v", n, kept, streams, err)
 			}
@@ -77,7 +77,7 @@ func carryUntil(t *testing.T, disk *faultfs.Disk, dir string, n int) bool {
 		}
 		return 0
 	})
-	streams, err := index.Carry(t.Context(), dir)
+	streams, err := index.Carry(t.Context(), dir, 0)
 	if err != nil || len(streams) != 1 {
 		t.Fatalf("%+v, %v", streams, err)
 	}

@@ -20,7 +20,7 @@ import (
 func TestACrashCostsNoReadingOfAWholeJournal(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, bus.Config{StoreDir: dir})
-	fill(t, s, 3)
+	fill(t, s, 200)
 	s.Shutdown()
 	s = start(t, bus.Config{StoreDir: dir})
 	fill(t, s, 4)
@@ -32,7 +32,7 @@ func TestACrashCostsNoReadingOfAWholeJournal(t *testing.T) {
 	after := start(t, bus.Config{StoreDir: crashed, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))})
 	fill(t, after, 0)
 	after.Shutdown()
-	if text := log.String(); !strings.Contains(text, "carried=1 left=0 records_read=4") || strings.Contains(text, "Filestore") {
+	if text := log.String(); !strings.Contains(text, "carried=1 short=0 left=0 records_read=4") || strings.Contains(text, "Filestore") {
 		t.Errorf("the log of the start says:\n%s", text)
 	}
 }

@@ -31,16 +31,19 @@ type Stream struct {
 	Account, Name string
 	// Carried says that its index was written anew. Else either it was right, or the server reads all of the stream.
 	Carried bool
-	// Left says why the server reads all of it; "" when it does not have to.
+	// Short says that it is not worth it: the server reads all of it.
+	Short bool
+	// Left says why else the server reads all of it; "" when it does not have to.
 	Left string
 	// Records and Bytes were read behind the index.
 	Records, Bytes uint64
 }
 
 // Carry brings the indexes up to date of those streams in a server's store directory that only grow, where that can be
-// done, and says how each of them was. No server may run on it. What is wrong with a stream is no error: the server
-// deals with it as ever. The error is the context's, or says that the directory cannot be read.
-func Carry(ctx context.Context, storeDir string) ([]Stream, error) {
+// done, and says how each of them was. Streams of less than so many bytes are passed over: to read them costs the server
+// less than the syncs of a new index cost here. No server may run on the directory. What is wrong with a stream is no
+// error: the server deals with it as ever. The error is the context's, or says that the directory cannot be read.
+func Carry(ctx context.Context, storeDir string, least int64) ([]Stream, error) {
 	if server.VERSION != ReadFor {
 		return nil, nil
 	}
@@ -49,7 +52,7 @@ func Carry(ctx context.Context, storeDir string) ([]Stream, error) {
 		return nil, fmt.Errorf("look for streams: %w", err)
 	}
 	streams := make([]Stream, 0, len(dirs))
-	c := carrier{ctx: ctx}
+	c := carrier{ctx: ctx, least: least}
 	for _, dir := range dirs {
 		if err := ctx.Err(); err != nil {
 			return streams, err
@@ -73,6 +76,7 @@ func Carry(ctx context.Context, storeDir string) ([]Stream, error) {
 // carrier carries one stream after the other.
 type carrier struct {
 	ctx    context.Context
+	least  int64 // bytes
 	buffer []byte
 }
 
@@ -89,6 +93,13 @@ func (c *carrier) carry(dir string, found *Stream) error {
 	files, err := blockFiles(dir)
 	if err != nil {
 		return err
+	}
+	bytes := int64(0)
+	for _, f := range files {
+		bytes += f.size
+	}
+	if found.Short = bytes < c.least; found.Short {
+		return nil
 	}
 	s, err := readIndex(dir, found.Name, taken)
 	if err != nil {

@@ -199,7 +199,7 @@ func TestAnIndexWithDeletedMessages(t *testing.T) {
 	if _, err := parse("S", []string{"s"}, read(t, filepath.Join(blocksOf(dir, "S"), indexFile))); !errors.Is(err, errUnusual) {
 		t.Error(err)
 	}
-	if streams, err := Carry(t.Context(), dir); err != nil || len(streams) > 0 {
+	if streams, err := Carry(t.Context(), dir, 0); err != nil || len(streams) > 0 {
 		t.Errorf("a stream that messages may be deleted from was looked at: %+v, %v", streams, err)
 	}
 }

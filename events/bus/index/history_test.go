@@ -306,7 +306,7 @@ func (h *history) compare(t *testing.T) []Stream {
 	t.Helper()
 	before := contents(t, h.dir)
 	dir := copyDir(t, h.dir)
-	streams, err := Carry(t.Context(), dir)
+	streams, err := Carry(t.Context(), dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,9 +380,27 @@ func (r *running) goesOn(t *testing.T, j *journal, last uint64) {
 	}
 }
 
+// A short stream is not looked at: to read it is quicker than to sync.
+func TestShortStreamsAreLeftAlone(t *testing.T) {
+	h := newHistory(t, 3)
+	before := contents(t, h.dir)
+	streams, err := Carry(t.Context(), h.dir, 1<<30)
+	if err != nil || len(streams) != len(h.journals) {
+		t.Fatalf("%+v, %v", streams, err)
+	}
+	for _, s := range streams {
+		if !s.Short || s.Carried || s.Left != "" || s.Bytes > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if !maps.Equal(contents(t, h.dir), before) {
+		t.Error("something was changed")
+	}
+}
+
 // A directory without streams is none to complain of.
 func TestNothingToCarry(t *testing.T) {
-	if streams, err := Carry(t.Context(), filepath.Join(t.TempDir(), "none")); err != nil || len(streams) > 0 {
+	if streams, err := Carry(t.Context(), filepath.Join(t.TempDir(), "none"), 0); err != nil || len(streams) > 0 {
 		t.Errorf("%v, %v", streams, err)
 	}
 	if _, err := os.Stat(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {

@@ -51,7 +51,7 @@ func TestOnlyTheTailIsRead(t *testing.T) {
 		return readByThisProcess(t) - before
 	}
 	before := readByThisProcess(t)
-	streams, err := Carry(t.Context(), h.dir)
+	streams, err := Carry(t.Context(), h.dir, 0)
 	if err != nil || len(streams) != 1 || !streams[0].Carried || streams[0].Records != behind {
 		t.Fatalf("%+v, %v", streams, err)
 	}
