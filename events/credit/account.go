@@ -121,6 +121,9 @@ func (a *Account) Fetch(depth int) (read int) {
 	case 0:
 		read = len(a.pools) + a.due.Nanosecond() + a.cycle.Step + int(a.low) + len(a.setUp) + len(a.changed.lots) + int(a.holdCount)
 	case 1:
+		if n := len(a.setUp); n > 0 {
+			read = int(a.setUp[0]) + int(a.setUp[n-1])
+		}
 		for _, p := range a.pools {
 			read += int(p.Terms.Remaining) + len(p.live) + len(p.Name)
 		}

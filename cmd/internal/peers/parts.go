@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -83,7 +84,10 @@ func (c *contest) partsTogether(ctx context.Context, clients, batch int) (result
 	if _, err := j.TakeOver(ctx); err != nil {
 		return load.Result{}, "", err
 	}
-	db, err := pebble.Open(filepath.Join(dir, "pebble"), &pebble.Options{DisableWAL: true, MemTableSize: pebbleMemory, MemTableStopWritesThreshold: 4, Logger: quiet{}})
+	options := &pebble.Options{DisableWAL: true, MemTableSize: pebbleMemory, MemTableStopWritesThreshold: 4, Logger: quiet{}}
+	// Keys have tables of their own, as in the view.
+	options.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(bytes.Compare, pebble.KeyRange{Start: []byte("k"), End: []byte("l")}, pebble.SpanPolicy{})
+	db, err := pebble.Open(filepath.Join(dir, "pebble"), options)
 	if err != nil {
 		return load.Result{}, "", err
 	}
