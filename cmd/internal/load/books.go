@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -85,6 +86,12 @@ func (t *target) rebuildViews(ctx context.Context, result *Result) error {
 		return err
 	}
 	result.Rebuilds = make(map[string]float64)
+	if t.cfg.Profiled != nil {
+		if err := pprof.StartCPUProfile(t.cfg.Profiled); err != nil {
+			return fmt.Errorf("profile: %w", err)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	for _, status := range statuses {
 		t.cfg.Progress("rebuilding " + status.View)
 		if err := t.node.Runner().WaitFor(ctx, status.View, name, t.tenant.Shards()[0].Head()); err != nil {
