@@ -3,7 +3,22 @@ package projections
 import (
 	"encoding/binary"
 	"errors"
+
+	"creditstream/events/credit"
 )
+
+// OwnDecoder returns how verification reads commits; with library, encoding/json alone does.
+func OwnDecoder(library bool) func(body []byte) ([]credit.Entry, error) {
+	o := newOwnDecoder()
+	o.library = library
+	return o.decode
+}
+
+// UsedKeys tells of each key whether it was used before.
+func UsedKeys(s *Store) (use func(key []byte) (bool, error), done func() error) {
+	k := newUsedKeys(s.db)
+	return k.use, k.close
+}
 
 // SmallTables lets views that are built from their start be written in tables that a test can fill.
 func (s *Store) SmallTables() *Store {

@@ -26,8 +26,11 @@ type checks struct {
 	accounts map[string]*credit.Account
 	broken   map[string]bool // accounts that nothing more can be said about
 	recorded time.Time
-	key      []byte
-	value    []byte
+	// What the pools of an account should have after a fact, and what the fold says.
+	due, folded sums
+	keys        usedKeys
+	key         []byte
+	value       []byte
 }
 
 // Bounds of what checks keep in memory.
@@ -41,10 +44,10 @@ func newChecks(dir string, report *Report, cfg *VerifyConfig) (*checks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open scratch store: %w", err)
 	}
-	return &checks{report: report, cfg: cfg, db: db, batch: db.NewIndexedBatch(), accounts: make(map[string]*credit.Account), broken: make(map[string]bool)}, nil
+	return &checks{report: report, cfg: cfg, db: db, batch: db.NewIndexedBatch(), accounts: make(map[string]*credit.Account), broken: make(map[string]bool), keys: newUsedKeys(db)}, nil
 }
 
-func (c *checks) close() error { return errors.Join(c.batch.Close(), c.db.Close()) }
+func (c *checks) close() error { return errors.Join(c.batch.Close(), c.keys.close(), c.db.Close()) }
 
 // fault describes a fault of an entry; nil where it is the commit's.
 func (c *checks) fault(at Position, e *credit.Entry, problem string) {
@@ -138,16 +141,12 @@ func (c *checks) keyed(at Position, e *credit.Entry) error {
 // once sees to it that a key is used once.
 func (c *checks) once(at Position, e *credit.Entry) error {
 	c.key = append(AppendText(append(c.key[:0], 'k'), e.Account), e.Key...)
-	_, closer, err := c.batch.Get(c.key)
-	switch {
-	case err == nil:
+	used, err := c.keys.use(c.key)
+	if used {
 		c.report.Doubled++
 		c.fault(at, e, fmt.Sprintf("key %q was used before", e.Key))
-		return closer.Close()
-	case !errors.Is(err, pebble.ErrNotFound):
-		return err
 	}
-	return c.batch.Set(c.key, nil, nil)
+	return err
 }
 
 // fact checks the draws of one fact against the account as it was before, and folds it.
@@ -170,10 +169,8 @@ func (c *checks) fact(at Position, entry *credit.Entry, a *credit.Account, f *cr
 			c.fault(at, entry, fmt.Sprintf("purchase %s gave lot %s and now %s", e.Purchase, p.Lot, e.Lot))
 		}
 	}
-	due := sumsOf(a)
-	if !due.add(a, f.Event) {
-		due = nil
-	}
+	c.due = c.due.of(a)
+	told := c.due.add(a, f.Event)
 	defer func() {
 		if reason := recover(); reason != nil {
 			c.report.Nonsensical++
@@ -185,7 +182,8 @@ func (c *checks) fact(at Position, entry *credit.Entry, a *credit.Account, f *cr
 		return
 	}
 	a.Evolve(f.Event, f.At)
-	if problem := due.differ(sumsOf(a)); problem != "" {
+	c.folded = c.folded.of(a)
+	if problem := c.due.differ(c.folded); told && problem != "" {
 		c.report.Unbalanced++
 		c.broken[a.ID()] = true
 		c.fault(at, entry, fmt.Sprintf("%s: %s", f.Event.Kind(), problem))
@@ -211,11 +209,18 @@ func (d *drawing) owes(debt credit.Amount, catalog uint32) {
 
 // check sees to it that lots could and might pay: they had it, were there at the time, and are for the meter.
 func (d *drawing) check(draws []credit.Draw, meter string, catalog uint32) {
-	spent := make(map[string]credit.Amount)
+	var spent map[string]credit.Amount // by lot, where there is more than one draw
+	if len(draws) > 1 {
+		spent = make(map[string]credit.Amount, len(draws))
+	}
 	for i := range draws {
 		draw := &draws[i]
-		spent[draw.Lot] += draw.Amount
-		if problem := d.problem(draw, spent[draw.Lot], meter, catalog); problem != "" {
+		sum := draw.Amount
+		if spent != nil {
+			sum += spent[draw.Lot]
+			spent[draw.Lot] = sum
+		}
+		if problem := d.problem(draw, sum, meter, catalog); problem != "" {
 			d.report.Overdrawn++
 			d.fault(d.at, d.entry, fmt.Sprintf("%d drawn from lot %s for %s, %s", draw.Amount, draw.Lot, meter, problem))
 		}

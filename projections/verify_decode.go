@@ -29,19 +29,32 @@ type cloudEvent struct {
 	Data         json.RawMessage `json:"data"`
 }
 
-// decodeSlowly reads a commit with encoding/json alone: it shares nothing with the codec that wrote it.
-func decodeSlowly(body []byte) ([]credit.Entry, error) {
-	var events []cloudEvent
-	if err := json.Unmarshal(body, &events); err != nil {
-		return nil, err
+// ownDecoder reads commits for verification. It shares nothing with the codec that wrote them: a scanner of its own
+// reads what is as it nearly always is, encoding/json all else.
+type ownDecoder struct {
+	words   words
+	events  []cloudEvent // used again
+	library bool         // all is for encoding/json: a test compares
+}
+
+func newOwnDecoder() *ownDecoder { return &ownDecoder{words: make(words)} }
+
+func (o *ownDecoder) decode(body []byte) ([]credit.Entry, error) {
+	clear(o.events)
+	events, ok := o.words.events(body, o.events[:0])
+	if o.events = events; !ok || o.library {
+		events = nil
+		if err := json.Unmarshal(body, &events); err != nil {
+			return nil, err
+		}
 	}
-	var entries []credit.Entry
+	entries := make([]credit.Entry, 0, len(events))
 	for i := 0; i < len(events); {
 		size := max(1, events[i].EntrySize)
 		if i+size > len(events) {
 			return nil, fmt.Errorf("event %d: its entry has %d events, %d are left", i, size, len(events)-i)
 		}
-		entry, err := decodeEntry(events[i : i+size])
+		entry, err := o.entry(events[i : i+size])
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", i, err)
 		}
@@ -51,9 +64,9 @@ func decodeSlowly(body []byte) ([]credit.Entry, error) {
 	return entries, nil
 }
 
-func decodeEntry(events []cloudEvent) (credit.Entry, error) {
+func (o *ownDecoder) entry(events []cloudEvent) (credit.Entry, error) {
 	first := &events[0]
-	e := credit.Entry{Account: first.Subject, Key: first.EntryKey, Actor: first.Actor, Source: first.UsageSource, Recorded: first.RecordedTime.UTC()}
+	e := credit.Entry{Facts: make([]credit.Fact, 0, len(events)), Account: first.Subject, Key: first.EntryKey, Actor: first.Actor, Source: first.UsageSource, Recorded: first.RecordedTime.UTC()}
 	if first.EntryHash != "" {
 		hash, err := hex.DecodeString(first.EntryHash)
 		if err != nil || len(hash) != len(e.Hash) {
@@ -74,12 +87,22 @@ func decodeEntry(events []cloudEvent) (credit.Entry, error) {
 		if event == nil || ev.SpecVersion != "1.0" {
 			return e, fmt.Errorf("type %q is none that this program knows", ev.Type)
 		}
-		strict := json.NewDecoder(bytes.NewReader(data))
-		strict.DisallowUnknownFields()
-		if err := strict.Decode(event); err != nil {
+		if event, err = o.event(event, data); err != nil {
 			return e, fmt.Errorf("%s: %w", kind, err)
 		}
 		e.Facts = append(e.Facts, credit.Fact{ID: ev.ID, At: ev.Time.UTC(), Event: event, Raw: data})
 	}
 	return e, nil
+}
+
+// event reads the data of an event into an empty one of its kind.
+func (o *ownDecoder) event(empty credit.Event, data []byte) (credit.Event, error) {
+	if _, ok := empty.(*credit.UsageRecorded); ok && !o.library {
+		if u := o.words.usage(data); u != nil {
+			return u, nil
+		}
+	}
+	strict := json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	return empty, strict.Decode(empty)
 }

@@ -8,28 +8,41 @@ import (
 
 // sums is what the pools of an account have, remaining and held: worked out from the facts by the arithmetic of
 // this file alone, which knows nothing of lots but whether they ended. It is held against the fold, fact by fact.
-type sums map[string]sum
+type sums []sum
 
-type sum struct{ remaining, held credit.Amount }
+type sum struct {
+	pool            string
+	remaining, held credit.Amount
+}
 
-// sumsOf is what an account says of itself; that its lots have just this is checked elsewhere.
-func sumsOf(a *credit.Account) sums {
-	s := make(sums)
+// of is what an account says of itself; that its lots have just this is checked elsewhere. s is used again.
+func (s sums) of(a *credit.Account) sums {
+	s = s[:0]
 	for _, p := range a.Pools() {
-		s[p.Name] = sum{p.Terms.Remaining, p.Terms.Held}
+		s = append(s, sum{p.Name, p.Terms.Remaining, p.Terms.Held})
 	}
 	return s
 }
 
-func (s sums) move(pool string, remaining, held credit.Amount) {
-	t := s[pool]
+// in is the sum of a pool, which is new with its first lot.
+func (s *sums) in(pool string) *sum {
+	for i := range *s {
+		if (*s)[i].pool == pool {
+			return &(*s)[i]
+		}
+	}
+	*s = append(*s, sum{pool: pool})
+	return &(*s)[len(*s)-1]
+}
+
+func (s *sums) move(pool string, remaining, held credit.Amount) {
+	t := s.in(pool)
 	t.remaining += remaining
 	t.held += held
-	s[pool] = t
 }
 
 // spend takes draws out of what remains; what a lot left behind when it ended is no part of that.
-func (s sums) spend(a *credit.Account, draws []credit.Draw) {
+func (s *sums) spend(a *credit.Account, draws []credit.Draw) {
 	for i := range draws {
 		if l := a.Lot(draws[i].Lot); l != nil && !l.Ended {
 			s.move(draws[i].Pool, -draws[i].Amount, 0)
@@ -38,7 +51,7 @@ func (s sums) spend(a *credit.Account, draws []credit.Draw) {
 }
 
 // release gives back what was held, or lets it lapse.
-func (s sums) release(released, lapsed []credit.Draw) {
+func (s *sums) release(released, lapsed []credit.Draw) {
 	for i := range released {
 		s.move(released[i].Pool, released[i].Amount, -released[i].Amount)
 	}
@@ -47,13 +60,13 @@ func (s sums) release(released, lapsed []credit.Draw) {
 	}
 }
 
-func (s sums) grant(grants ...credit.Grant) {
+func (s *sums) grant(grants ...credit.Grant) {
 	for i := range grants {
 		s.move(grants[i].Pool, grants[i].Amount, 0)
 	}
 }
 
-func (s sums) end(ended []credit.Ended) {
+func (s *sums) end(ended []credit.Ended) {
 	for i := range ended {
 		s.move(ended[i].Pool, -ended[i].Amount, 0)
 	}
@@ -61,7 +74,7 @@ func (s sums) end(ended []credit.Ended) {
 
 // add moves the sums by what a fact says, given the account before it. It reports false for a fact whose effect
 // cannot be told without more than that.
-func (s sums) add(a *credit.Account, event credit.Event) bool {
+func (s *sums) add(a *credit.Account, event credit.Event) bool {
 	switch e := event.(type) {
 	case *credit.UsageRecorded:
 		s.spend(a, e.Draws)
@@ -107,7 +120,7 @@ func (s sums) add(a *credit.Account, event credit.Event) bool {
 	return true
 }
 
-func (s sums) renew(a *credit.Account, e *credit.CycleRenewed) bool {
+func (s *sums) renew(a *credit.Account, e *credit.CycleRenewed) bool {
 	s.end(e.Expired)
 	for i := range e.Rolled {
 		from := a.Lot(e.Rolled[i].From)
@@ -123,12 +136,9 @@ func (s sums) renew(a *credit.Account, e *credit.CycleRenewed) bool {
 
 // differ says where the fold came to something else; "" when nowhere.
 func (s sums) differ(folded sums) string {
-	if s == nil {
-		return ""
-	}
-	for pool, want := range s {
-		if got := folded[pool]; got != want {
-			return fmt.Sprintf("pool %s should have %d and hold %d, the fold says %d and %d", pool, want.remaining, want.held, got.remaining, got.held)
+	for _, want := range s {
+		if got := *folded.in(want.pool); got != want {
+			return fmt.Sprintf("pool %s should have %d and hold %d, the fold says %d and %d", want.pool, want.remaining, want.held, got.remaining, got.held)
 		}
 	}
 	return ""
