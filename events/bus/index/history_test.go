@@ -14,6 +14,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -377,6 +378,14 @@ func (r *running) goesOn(t *testing.T, j *journal, last uint64) {
 		t.Errorf("stream %s takes nothing behind sequence %d: %v", j.name, last, err)
 	} else if ack.Sequence != last+1 {
 		t.Errorf("stream %s gave sequence %d behind %d", j.name, ack.Sequence, last)
+	}
+}
+
+// A new version of the server is one whose files nobody has looked at yet.
+func TestReadForThisServer(t *testing.T) {
+	if server.VERSION != ReadFor {
+		t.Errorf("the server is version %s, so nothing is carried: read its writeFullState and recoverFullState again, and what "+
+			"they call, then change ReadFor and run the tests of this package with -histories 100", server.VERSION)
 	}
 }
 
