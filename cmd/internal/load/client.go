@@ -70,8 +70,16 @@ func (c *client) charge(ctx context.Context, now time.Time) (int, error) {
 	if err := c.door.Charge(ctx, batch); err != nil {
 		return 0, err
 	}
-	for i := range batch {
-		c.acknowledged.add(c.number, first+uint64(i))
-	}
+	c.charged(first, len(batch))
 	return len(batch), nil
 }
+
+// charged notes that n charges from one on were acknowledged.
+func (c *client) charged(first uint64, n int) {
+	for i := range n {
+		c.acknowledged.add(c.number, first+uint64(i))
+	}
+}
+
+// onlyAsks decides whether the next request is a check, where the profile has both.
+func (c *client) onlyAsks() bool { return c.random.IntN(10) < c.profile.checks }

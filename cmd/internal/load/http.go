@@ -42,14 +42,11 @@ func (o *overHTTP) ask(ctx context.Context, path, media, headers string) ([]byte
 		}
 		o.conn, o.answers = conn, bufio.NewReader(conn)
 	}
-	o.sent = append(append(append(o.sent[:0], "POST /v1/tenants/"+tenantName...), path...), " HTTP/1.1\r\nHost: "...)
-	o.sent = append(append(append(o.sent, o.address...), "\r\nContent-Type: "...), media...)
-	o.sent = append(append(o.sent, headers...), "\r\nContent-Length: "...)
-	o.sent = append(strconv.AppendInt(o.sent, int64(len(o.body)), 10), "\r\n\r\n"...)
+	o.compose(path, media, headers)
 	if err := o.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
 		return nil, err
 	}
-	if _, err := o.conn.Write(append(o.sent, o.body...)); err != nil {
+	if _, err := o.conn.Write(o.sent); err != nil {
 		return nil, fmt.Errorf("post %s: %w", path, err)
 	}
 	status, err := o.read()
@@ -60,6 +57,15 @@ func (o *overHTTP) ask(ctx context.Context, path, media, headers string) ([]byte
 		return nil, fmt.Errorf("post %s: %d: %.300s", path, status, o.answer)
 	}
 	return o.answer, nil
+}
+
+// compose writes the request into o.sent, with o.body as its body.
+func (o *overHTTP) compose(path, media, headers string) {
+	o.sent = append(append(append(o.sent[:0], "POST /v1/tenants/"+tenantName...), path...), " HTTP/1.1\r\nHost: "...)
+	o.sent = append(append(append(o.sent, o.address...), "\r\nContent-Type: "...), media...)
+	o.sent = append(append(o.sent, headers...), "\r\nContent-Length: "...)
+	o.sent = append(strconv.AppendInt(o.sent, int64(len(o.body)), 10), "\r\n\r\n"...)
+	o.sent = append(o.sent, o.body...)
 }
 
 // read reads an answer into o.answer.
@@ -124,25 +130,34 @@ func readAll(r io.Reader, dst []byte) ([]byte, error) {
 }
 
 func (o *overHTTP) Charge(ctx context.Context, batch []Charge) error {
-	media := "application/cloudevents+json"
-	if len(batch) > 1 {
-		media = "application/cloudevents-batch+json"
-	}
-	o.body = appendCharges(o.body[:0], batch)
-	answer, err := o.ask(ctx, "/events", media, "")
+	answer, err := o.ask(ctx, "/events", o.charges(batch), "")
 	if err != nil {
 		return err
 	}
 	return readCharges(answer, len(batch))
 }
 
+// charges makes o.body a request for a batch, and returns its media type.
+func (o *overHTTP) charges(batch []Charge) (media string) {
+	o.body = appendCharges(o.body[:0], batch)
+	if len(batch) > 1 {
+		return "application/cloudevents-batch+json"
+	}
+	return "application/cloudevents+json"
+}
+
 func (o *overHTTP) check(ctx context.Context, account string) error {
-	o.body = append(o.body[:0], `{"meter":"`+meter+`","quantity":1}`...)
-	answer, err := o.ask(ctx, "/accounts/"+account+"/check", "application/json", "")
+	answer, err := o.ask(ctx, o.checks(account), "application/json", "")
 	if err != nil {
 		return err
 	}
 	return readCheck(answer)
+}
+
+// checks makes o.body a check, and returns its path.
+func (o *overHTTP) checks(account string) (path string) {
+	o.body = append(o.body[:0], `{"meter":"`+meter+`","quantity":1}`...)
+	return "/accounts/" + account + "/check"
 }
 
 func (o *overHTTP) Close() {

@@ -8,8 +8,9 @@
 // its start by an independent path and compared, charge by charge, with what the clients were told.
 //
 // Start reading at Run; profiles.go has what a client does in each profile, process.go, nats.go and http.go
-// the doors that it goes through, openloop.go the fixed rate. The server runs in this process or, with
-// Config.Serve, in one of its own, as that of a peer does.
+// the doors that it goes through, openloop.go the fixed rate, wheel_linux.go how all clients of the HTTP door
+// share a goroutine. The server runs in this process or, with Config.Serve, in one of its own, as that of a
+// peer does.
 package load
 
 import (

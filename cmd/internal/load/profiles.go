@@ -18,6 +18,8 @@ type profile struct {
 	accounts int
 	zipf     float64
 	meters   int  // beside the one that is charged
+	plain    bool // each request is a check or a batch of charges
+	checks   int  // of ten plain requests, how many are checks
 	inside   bool // looks at the server from inside, so that has to be in this process
 }
 
@@ -31,13 +33,13 @@ const (
 var anyDoor = []string{doorProcess, doorNATS, doorHTTP}
 
 var profiles = map[string]profile{
-	"spend":   {do: spend, doors: anyDoor},
-	"hot":     {do: spend, doors: anyDoor, accounts: 1},
-	"bulk":    {do: spend, doors: anyDoor, clients: 8, batch: 1000},
-	"nats":    {do: spend, doors: []string{doorNATS}},
-	"http":    {do: spend, doors: []string{doorHTTP}},
-	"check":   {do: check, doors: anyDoor},
-	"mixed":   {do: mixed, doors: anyDoor, zipf: 1.1},
+	"spend":   {do: spend, plain: true, doors: anyDoor},
+	"hot":     {do: spend, plain: true, doors: anyDoor, accounts: 1},
+	"bulk":    {do: spend, plain: true, doors: anyDoor, clients: 8, batch: 1000},
+	"nats":    {do: spend, plain: true, doors: []string{doorNATS}},
+	"http":    {do: spend, plain: true, doors: []string{doorHTTP}},
+	"check":   {do: check, plain: true, doors: anyDoor, checks: 10},
+	"mixed":   {do: mixed, plain: true, doors: anyDoor, zipf: 1.1, checks: 9},
 	"matrix":  {do: matrix, doors: []string{doorHTTP}, clients: 1, accounts: matrixSide, meters: matrixSide},
 	"intake":  {do: overIntake, doors: []string{doorNATS}, inside: true},
 	"rebuild": {do: spend, clients: 8, batch: 1000, inside: true},
@@ -82,12 +84,9 @@ func check(ctx context.Context, c *client, _ time.Time) (int, error) {
 	return 1, c.door.(asker).check(ctx, c.account())
 }
 
-// checksInTen is how many of ten requests of the profile mixed only ask.
-const checksInTen = 9
-
 // mixed is what a feature service does: it asks often, and charges when the work is done.
 func mixed(ctx context.Context, c *client, now time.Time) (int, error) {
-	if c.random.IntN(10) < checksInTen {
+	if c.onlyAsks() {
 		return check(ctx, c, now)
 	}
 	return c.charge(ctx, now)

@@ -24,6 +24,7 @@ type run struct {
 	target       *target
 	probe        *Probe
 	recorded     *recorded // what of the intake was recorded; nil in other profiles
+	wheel        *wheel    // drives the clients instead of a goroutine each; nil for most doors
 	tallies      *tallies
 	whole        measured // of all measured slices
 	slices       []Slice
@@ -52,6 +53,12 @@ func (r *run) load(ctx context.Context) error {
 	}()
 	if err != nil {
 		return err
+	}
+	if r.wheel, err = r.newWheel(ctx, clients); err != nil {
+		return err
+	}
+	if r.wheel != nil {
+		defer func() { _ = r.wheel.close() }() // all answers were read
 	}
 	warm, measured := int(r.cfg.WarmUp/r.cfg.slice()), int(r.cfg.Duration/r.cfg.slice())
 	if r.cfg.Profiled != nil {
@@ -124,21 +131,7 @@ func (r *run) slice(ctx context.Context, clients []*client) error {
 	}
 	start, cpu := time.Now(), r.target.processorTime()
 	until := start.Add(r.cfg.slice())
-	faults := make([]error, len(clients))
-	var wait sync.WaitGroup
-	if r.cfg.Rate > 0 {
-		due := make(chan time.Time, r.due())
-		wait.Go(func() { pace(ctx, start, until, time.Second*time.Duration(r.cfg.Batch)/time.Duration(r.cfg.Rate), due) })
-		for i, c := range clients {
-			wait.Go(func() { faults[i] = c.keepPace(ctx, due, until.Add(giveUpAfter)) })
-		}
-	} else {
-		for i, c := range clients {
-			wait.Go(func() { faults[i] = c.run(ctx, until) })
-		}
-	}
-	wait.Wait()
-	if err := firstOf(faults); err != nil {
+	if err := r.ask(ctx, clients, start, until); err != nil {
 		return err
 	}
 	if r.recorded != nil {
@@ -151,6 +144,33 @@ func (r *run) slice(ctx context.Context, clients []*client) error {
 	r.cpu += r.target.processorTime() - cpu
 	r.note(took, fsync)
 	return nil
+}
+
+// ask has all clients ask from start to until, and returns when they have their answers.
+func (r *run) ask(ctx context.Context, clients []*client, start, until time.Time) error {
+	var every time.Duration // in an open loop
+	if r.cfg.Rate > 0 {
+		every = time.Second * time.Duration(r.cfg.Batch) / time.Duration(r.cfg.Rate)
+	}
+	giveUp := until.Add(giveUpAfter)
+	if r.wheel != nil {
+		return r.wheel.turn(ctx, start, until, every, giveUp)
+	}
+	faults := make([]error, len(clients))
+	var wait sync.WaitGroup
+	if every > 0 {
+		due := make(chan time.Time, r.due())
+		wait.Go(func() { pace(ctx, start, until, every, due) })
+		for i, c := range clients {
+			wait.Go(func() { faults[i] = c.keepPace(ctx, due, giveUp) })
+		}
+	} else {
+		for i, c := range clients {
+			wait.Go(func() { faults[i] = c.run(ctx, until) })
+		}
+	}
+	wait.Wait()
+	return firstOf(faults)
 }
 
 // firstOf is one error for all: what many clients meet is mostly the same.

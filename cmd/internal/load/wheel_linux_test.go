@@ -1,0 +1,150 @@
+package load
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// wheelAt is a wheel of n clients that check at a server with this handler.
+func wheelAt(t *testing.T, n int, serve http.HandlerFunc) *wheel {
+	t.Helper()
+	return wheelOf(t, Config{Profile: "check", Clients: n, Batch: 1}, serve)
+}
+
+func wheelOf(t *testing.T, cfg Config, serve http.HandlerFunc) *wheel {
+	t.Helper()
+	server := httptest.NewServer(serve)
+	t.Cleanup(server.Close)
+	cfg.Door = doorHTTP
+	r := &run{cfg: cfg, profile: profiles[cfg.Profile], target: &target{cfg: cfg, names: []string{"a"}}, tallies: newTallies()}
+	var clients []*client
+	for i := range cfg.Clients {
+		clients = append(clients, &client{number: i, target: r.target, profile: r.profile, door: newOverHTTP(server.URL), random: rand.New(rand.NewPCG(1, uint64(i)))})
+	}
+	w, err := r.newWheel(t.Context(), clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// A server that is slow shows in the latencies of an open loop: they count from when a request was due. What was never started
+// is counted, and in them.
+func TestWheelSeesAStall(t *testing.T) {
+	const stall = 20 * time.Millisecond
+	w := wheelAt(t, 1, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(stall)
+		_, _ = io.WriteString(w, `{"allowed":true}`)
+	})
+	start := time.Now()
+	if err := w.turn(t.Context(), start, start.Add(50*time.Millisecond), 5*time.Millisecond, start.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	m := w.tallies.take()
+	if m.counted != 10 || m.late < 9 || m.dropped != 0 || m.latency.TotalCount() != 10 {
+		t.Errorf("of 10 requests %d were answered, %d late, %d dropped, %d in the latencies", m.counted, m.late, m.dropped, m.latency.TotalCount())
+	}
+	if last := (10*stall - 45*time.Millisecond).Microseconds(); m.latency.Max() < last*99/100 { // of three digits
+		t.Errorf("the last request waited for nine others, and its latency is %d µs", m.latency.Max())
+	}
+	start = time.Now().Add(-2 * time.Second)
+	if err := w.turn(t.Context(), start, start.Add(50*time.Millisecond), 5*time.Millisecond, start.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if m := w.tallies.take(); m.counted != 0 || m.dropped != 10 || m.latency.Min() < 1_900_000 {
+		t.Errorf("of 10 requests that came too late %d were answered and %d dropped, the shortest after %d µs", m.counted, m.dropped, m.latency.Min())
+	}
+}
+
+// In a closed loop each client has one request under way, and all are answered at the end.
+func TestWheelInAClosedLoop(t *testing.T) {
+	w := wheelAt(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		if text, err := io.ReadAll(r.Body); err != nil || !strings.Contains(string(text), meter) || r.URL.Path != "/v1/tenants/bench/accounts/a/check" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		answer := `{"allowed":true` + strings.Repeat(" ", 10_000) + `}`
+		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
+		_, _ = io.WriteString(w, answer[:5])
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, answer[5:])
+	})
+	start := time.Now()
+	if err := w.turn(t.Context(), start, start.Add(50*time.Millisecond), 0, start); err != nil {
+		t.Fatal(err)
+	}
+	if m := w.tallies.take(); m.counted < 7 || m.late+m.dropped != 0 || len(w.free) != 7 {
+		t.Errorf("%d were answered, %d late, %d dropped, and %d clients are free", m.counted, m.late, m.dropped, len(w.free))
+	}
+}
+
+// A request that the connection does not take at once is written bit by bit.
+func TestWheelWritesWhatFits(t *testing.T) {
+	const batch = 10_000
+	w := wheelOf(t, Config{Profile: "spend", Clients: 1, Batch: batch}, func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil || len(readEach(text)) != batch {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		answer := strings.Repeat(`"status":"recorded"`, batch)
+		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
+		_, _ = io.WriteString(w, answer)
+	})
+	l := w.lanes[0]
+	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if err := w.begin(now, now); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.rest) == 0 {
+		t.Fatal("all of it was taken at once")
+	}
+	if err := w.turn(t.Context(), now, now, 0, now); err != nil {
+		t.Fatal(err)
+	}
+	if m := w.tallies.take(); m.counted != batch {
+		t.Errorf("%d charges were answered", m.counted)
+	}
+}
+
+func readEach(text []byte) (events []json.RawMessage) {
+	_ = json.Unmarshal(text, &events) // none, then
+	return events
+}
+
+// An answer that is not what was asked for ends a run.
+func TestWheelRefusesAnswers(t *testing.T) {
+	for say, answer := range map[string]string{
+		"answered 503": "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}", "not allowed": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+		"nobody asked for": "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"allowed\":true}!", "EOF": "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"allowed\":true}",
+	} {
+		w := wheelAt(t, 1, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		})
+		start := time.Now()
+		if err := w.turn(t.Context(), start, start.Add(time.Minute), 0, start); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+}
