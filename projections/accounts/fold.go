@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"fmt"
 
 	"creditstream/events/credit"
@@ -14,7 +15,9 @@ const Version = 2
 const cacheAccounts = 16_384
 
 // Fold is the kind of view.
-type Fold struct{}
+type Fold struct {
+	cache int // instead of the bounds of what a Work keeps, for tests
+}
 
 // Name is "accounts".
 func (Fold) Name() string { return "accounts" }
@@ -23,8 +26,8 @@ func (Fold) Name() string { return "accounts" }
 func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
-func (Fold) Begin(v *projections.View) projections.Work {
-	w := &work{view: &View{View: v}, accounts: make(map[string]*credit.Account), all: v.Empty()}
+func (f Fold) Begin(v *projections.View) projections.Work {
+	w := &work{view: &View{View: v}, accounts: make(map[string]*credit.Account), all: v.Empty(), cache: cmp.Or(f.cache, cacheAccounts)}
 	w.bind()
 	return w
 }
@@ -35,6 +38,7 @@ type work struct {
 	view     *View
 	accounts map[string]*credit.Account
 	all      bool // no account is in the view and not in accounts
+	cache    int
 	touched  []*credit.Account
 }
 
@@ -61,7 +65,7 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 }
 
 // Full bounds a batch to accounts that fit into the cache.
-func (w *work) Full() bool { return len(w.touched) >= cacheAccounts }
+func (w *work) Full() bool { return len(w.touched) >= w.cache }
 
 // tenant folds an entry about no account.
 func (w *work) tenant(e *credit.Entry) error {
@@ -102,7 +106,7 @@ func (w *work) Flush(b *projections.Batch) error {
 	clear(w.touched)
 	w.touched = w.touched[:0]
 	for id := range w.accounts {
-		if len(w.accounts) <= cacheAccounts {
+		if len(w.accounts) <= w.cache {
 			break
 		}
 		w.all = false

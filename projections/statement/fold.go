@@ -18,6 +18,7 @@ const cacheAccounts = 65_536
 // Fold is the kind of view.
 type Fold struct {
 	every uint64 // instead of snapshotEvery, for tests
+	cache int    // instead of cacheAccounts, for tests
 }
 
 // Name is "statement".
@@ -28,11 +29,12 @@ func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
 func (f Fold) Begin(v *projections.View) projections.Work {
-	return &work{view: &View{View: v}, every: cmp.Or(f.every, snapshotEvery), accounts: make(map[string]*state), all: v.Empty()}
+	return &work{view: &View{View: v}, every: cmp.Or(f.every, snapshotEvery), cache: cmp.Or(f.cache, cacheAccounts), accounts: make(map[string]*state), all: v.Empty()}
 }
 
 type work struct {
 	every    uint64
+	cache    int // accounts
 	view     *View
 	accounts map[string]*state
 	all      bool // no account is in the view and not in accounts
@@ -87,7 +89,7 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 }
 
 // Full bounds a batch to accounts that fit into the cache.
-func (w *work) Full() bool { return len(w.touched) >= cacheAccounts || w.size > maxFolded }
+func (w *work) Full() bool { return len(w.touched) >= w.cache || w.size > maxFolded }
 
 // classText is empty when all draws concern lots that live, as nearly all do.
 func classText(classes []class) string {
@@ -156,7 +158,7 @@ func (w *work) Flush(b *projections.Batch) error {
 	w.recent = w.recent[:0]
 	w.unfold()
 	for account, s := range w.accounts {
-		if len(w.accounts) <= cacheAccounts {
+		if len(w.accounts) <= w.cache {
 			break
 		}
 		if s.folded == nil {

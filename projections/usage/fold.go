@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 	_ "time/tzdata" // days are the account's; its zone must be known on every machine
@@ -19,7 +20,9 @@ const (
 )
 
 // Fold is the kind of view.
-type Fold struct{}
+type Fold struct {
+	cache int // instead of the bounds of what a Work keeps, for tests
+}
 
 // Name is "usage".
 func (Fold) Name() string { return "usage" }
@@ -28,9 +31,10 @@ func (Fold) Name() string { return "usage" }
 func (Fold) Version() uint32 { return Version }
 
 // Begin starts to fold on from what v holds.
-func (Fold) Begin(v *projections.View) projections.Work {
+func (f Fold) Begin(v *projections.View) projections.Work {
 	all := v.Empty()
-	return &work{view: v, accounts: make(map[string]*account), totals: make(map[place]*total), zones: make(map[string]*time.Location), allAccounts: all, allTotals: all}
+	return &work{view: v, accounts: make(map[string]*account), totals: make(map[place]*total), zones: make(map[string]*time.Location), allAccounts: all, allTotals: all,
+		mostTotals: cmp.Or(f.cache, cacheTotals), mostAccounts: cmp.Or(f.cache, cacheAccounts)}
 }
 
 type work struct {
@@ -39,7 +43,8 @@ type work struct {
 	totals   map[place]*total
 	zones    map[string]*time.Location
 	// Nothing of these is in the view and not in the map.
-	allAccounts, allTotals bool
+	allAccounts, allTotals   bool
+	mostTotals, mostAccounts int
 
 	touched []*total
 	changed []*account
@@ -82,7 +87,7 @@ func (w *work) Apply(b *projections.Batch, _ projections.Position, e *credit.Ent
 }
 
 // Full bounds a batch to totals that fit into the cache.
-func (w *work) Full() bool { return len(w.touched) >= cacheTotals }
+func (w *work) Full() bool { return len(w.touched) >= w.mostTotals }
 
 func (w *work) fact(b *projections.Batch, a *account, event credit.Event, at time.Time) error {
 	switch e := event.(type) {
@@ -310,8 +315,8 @@ func (w *work) Flush(b *projections.Batch) error {
 	clear(w.touched)
 	clear(w.changed)
 	w.touched, w.changed = w.touched[:0], w.changed[:0]
-	w.allTotals = shrink(w.totals, cacheTotals) && w.allTotals
-	w.allAccounts = shrink(w.accounts, cacheAccounts) && w.allAccounts
+	w.allTotals = shrink(w.totals, w.mostTotals) && w.allTotals
+	w.allAccounts = shrink(w.accounts, w.mostAccounts) && w.allAccounts
 	return nil
 }
 
