@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // What comes out of a pile is what a map would hold, by key, whatever the keys have in common.
@@ -55,5 +57,40 @@ func TestAPileIsSortedAndKeepsTheLastOfAKey(t *testing.T) {
 			t.Fatalf("round %d: %d records, want %d; sorted: %v", round, len(order), len(want), slices.IsSorted(order))
 		}
 		p.empty()
+	}
+}
+
+// Who reads a view that is being built in tables reads what was committed, though it is still being written.
+func TestAReaderWaitsForTables(t *testing.T) {
+	store, err := Open(Config{Dir: "views", View: "trial", FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := store.SmallTables().View(Name{Tenant: "acme"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := view.NewBatch()
+	batch.tables = view.buildTables()
+	for i := range 20 {
+		for n := range 1000 {
+			if err := batch.Put(fmt.Appendf(batch.Key(), "r%04d", n), fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		head := Head{Journal: "j", Sequence: uint64(i + 1)}
+		if err := batch.Commit(head); err != nil {
+			t.Fatal(err)
+		}
+		value, ok, err := view.Get(nil, []byte("r0999"))
+		if got, failed := view.Checkpoint(); err != nil || failed != nil || !ok || string(value) != fmt.Sprint(i) || got != head {
+			t.Fatalf("round %d: %s, %v, %v; at %v, %v", i, value, ok, err, got, failed)
+		}
+	}
+	if err := batch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
