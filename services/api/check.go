@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"creditstream/events/credit"
@@ -125,15 +126,15 @@ func (q *quoted) appendJSON(dst []byte) []byte {
 
 func (q *quoted) appendMembers(dst []byte) []byte {
 	quote := &q.quote
-	dst = fmt.Appendf(dst, `"allowed":%t,"cost":`, quote.Allowed)
-	dst = appendAmount(dst, quote.Cost, q.scale)
+	dst = strconv.AppendBool(append(dst, `"allowed":`...), quote.Allowed)
+	dst = appendAmount(append(dst, `,"cost":`...), quote.Cost, q.scale)
 	dst = appendAmount(append(dst, `,"remaining":`...), quote.Remaining, q.scale)
-	dst = fmt.Appendf(dst, `,"remaining_units":%d,"draws":`, quote.RemainingUnits)
-	dst = appendDraws(dst, quote.Draws, q.scale)
+	dst = strconv.AppendInt(append(dst, `,"remaining_units":`...), quote.RemainingUnits, 10)
+	dst = appendDraws(append(dst, `,"draws":`...), quote.Draws, q.scale)
 	if r := quote.Refusal; r != nil {
 		dst = appendRefusal(dst, r, q.scale)
 	}
-	return append(append(append(dst, `,"position":"`...), q.position.String()...), '"')
+	return append(q.position.Append(append(dst, `,"position":"`...)), '"')
 }
 
 // appendRefusal writes the members of a refusal that has an answer of its own, not a problem's.
