@@ -39,7 +39,7 @@ func TestVerifyReadsWhatTheLibraryReads(t *testing.T) {
 	}
 	whole := `[{"specversion":"1.0","id":"0193511f-8a2b-7c3d-8e4f-001122334455","source":"/a","type":"creditstream.UsageRecorded.v1","subject":"a","time":"2026-02-28T23:59:59.5Z","recordedtime":"2026-02-28T23:59:59Z","entrykey":"k","entryhash":"01000000000000000000000000000000","entrysize":1,"actor":"me","usagesource":"/b","data":{"meter":"m","quantity":1,"cost":1,"draws":[{"lot":"l1","pool":"p","amount":1,"cycle":1,"revenue":2}],"debt":1,"unpaid":2,"why":"w","carry":3,"remaining":4,"catalog":5,"description":"d","attributes":{"a":1}}}]`
 	for from, tos := range map[string][]string{
-		`"debt":1`:             {`"debt":`, `"debt":-`, `"debt":01`, `"debt":1.0`, `"debt":1e3`, `"debt":"1"`, `"debt":null`, `"debt":1,"debt":2`, `"Debt":1`, `"owed":1`, `"debt":9223372036854775807`, `"debt":9223372036854775808`, `"debt":-0`},
+		`"debt":1`:             {`"debt":`, `"debt":-`, `"debt":01`, `"debt":1.0`, `"debt":1e3`, `"debt":"1"`, `"debt":null`, `"debt":1,"debt":2`, `"debt":1,"draws":[{"lot":"l2"}]`, `"Debt":1`, `"owed":1`, `"debt":9223372036854775807`, `"debt":9223372036854775808`, `"debt":-0`},
 		`"cycle":1`:            {`"cycle":-1`, `"cycle":4294967295`, `"cycle":4294967296`, `"cycle":1,"x":1`},
 		`"attributes":{"a":1}`: {`"attributes":{"a":1`, `"attributes":{a:1}`, `"attributes":[1,2}`, `"attributes":null`, `"attributes":"}"`, `"attributes": 1 `},
 		`"description":"d"`:    {`"description":"Año \" \u00e9\n"`, `"description":1`, `"description":"` + "\xff" + `"`, `"description":"` + "\x01" + `"`},
