@@ -19,7 +19,8 @@ import (
 //
 //	generation (uint32, big-endian) | tenant | 0x00 | shard (uint16, big-endian) | rest
 //
-// Generations count from 1 over the whole store and none is used twice. The rest of a record's key is the
+// Generations count from 1 over the whole store and no two live ones share a number. (After a crash that of a draft
+// may be given out again; what is left of that draft is dropped before.) The rest of a record's key is the
 // fold's business and starts with a letter; the checkpoint's rest is empty. Generation 0 is about the others:
 //
 //	0 | 0x00 | "format"                      version of this layout

@@ -65,7 +65,7 @@ func TestForeignAsNetHTTP(t *testing.T) {
 		"", "\r\n", "\r", "\n\n\n\n", "\r\n\r\n\r\n", "\r\n\r\n" + request(path, "a"), "GARBAGE\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"GET /v1/tenants/t/often HTTP/1.1\r\nHost: h\r\n\r\n", "POST " + path + " HTTP/1.0\r\nContent-Length: 1\r\n\r\na", "post " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na",
 		"POST " + path + "  HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "POST  " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "POST " + path + "\r\n\r\n",
-		strings.Replace(request(path, "a"), "HTTP/1.1", "HTTP/1.2", 1), strings.Replace(request(path, "a"), "HTTP/1.1", "HTTP/11", 1), strings.Replace(request(path, "a"), "\r\n", "\n", -1),
+		strings.Replace(request(path, "a"), "HTTP/1.1", "HTTP/1.2", 1), strings.Replace(request(path, "a"), "HTTP/1.1", "HTTP/11", 1), strings.ReplaceAll(request(path, "a"), "\r\n", "\n"),
 		strings.Replace(request(path, "a"), "\r\n", "\r", 1), strings.Replace(request(path, "a"), "\r\n\r\n", "\n\n", 1), strings.Replace(request(path, "a"), "here", "he\rre", 1),
 		request("/v1/tenants/t/often?x=1", "a"), request("/v1/tenants/t%2Fu/often", "a"), request("/v1/tenants//often", "a"), request("/v1/tenants/../often", "a"),
 		request("/v1/tenants/t/./often", "a"), request("/v1/tenants/t/often/", "a"), request("/v1/tenants/t!/often", "a"), request("/v1/tenants/\xff/often", "a"),

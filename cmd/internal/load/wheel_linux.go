@@ -68,7 +68,7 @@ func connect(ctx context.Context, address string) (fd int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // the duplicate stays open
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return 0, err

@@ -10,6 +10,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The files that say how much memory there is: for a container, as it sees its own control group (version 2),
@@ -25,7 +26,11 @@ func Use(ctx context.Context, env func(string) string) {
 	limitMemory(env)
 	addThreads(env)
 	if env("GOGC") == "" {
-		gatherGarbage(ctx)
+		go func() {
+			ticker := time.NewTicker(lookAtHeap)
+			defer ticker.Stop()
+			gatherGarbage(ctx, ticker.C)
+		}()
 	}
 }
 
@@ -35,24 +40,39 @@ const leastHeap = 256 << 20
 // gatherGarbage lets garbage gather until the heap is leastHeap large. As far as Go's own rule goes, that the heap may
 // double, a server with little in memory collects four times a second under load, which took a tenth of
 // the processors; one with much in memory collects as often as ever.
-func gatherGarbage(ctx context.Context) {
-	if ctx.Err() != nil {
-		return
-	}
+//
+// It looks again and again, because what a collection found live counts from there on. (A finalizer would tell of
+// each collection, but late: when what was collected is swept, which a busy process puts off.)
+func gatherGarbage(ctx context.Context, look <-chan time.Time) {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	debug.SetGCPercent(growth(sample[0].Value.Uint64()))
-	// Nobody keeps it, so the next collection finds it, and what is live then counts from there on.
-	runtime.AddCleanup(new([64]byte), func(ctx context.Context) { gatherGarbage(ctx) }, ctx)
+	for set := 100; ; {
+		metrics.Read(sample)
+		// Setting it stops the world for a moment, so not for a trifle.
+		if percent := growth(sample[0].Value.Uint64()); percent > set+set/8 || percent < set-set/8 {
+			debug.SetGCPercent(percent)
+			set = percent
+		}
+		select {
+		case <-look:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
+
+// lookAtHeap is how long what is live may have grown unseen, and mostGrowth by how many percent the heap may
+// grow then: together they bound what a sudden growth takes too much.
+const (
+	lookAtHeap = 100 * time.Millisecond
+	mostGrowth = 400
+)
 
 // growth is by how many percent the heap may grow until the next collection, with so many bytes live.
 func growth(live uint64) int {
 	if live >= leastHeap/2 {
 		return 100
 	}
-	live = max(live, 1<<20)
-	return int((leastHeap - live) * 100 / live)
+	return int(min((leastHeap-live)*100/max(live, 1), mostGrowth))
 }
 
 // besidesCores is how many threads more than there are processors may run Go code.
@@ -62,11 +82,14 @@ const besidesCores = 2
 // that the one before it wakes, and an fsync, during which the runtime takes a while to notice that the thread only
 // waits. With a thread for each processor every step waits until those that decide, fold and merge have
 // had their turn; with two more the kernel shares the processors out, and prefers who slept. Single charges by 256
-// clients gained an eighth by it on two processors (docs/PERFORMANCE.md). GOMAXPROCS in the environment stands.
+// clients gained an eighth by it on two processors (docs/PERFORMANCE.md). GOMAXPROCS in the environment stands, and so
+// does what Go makes of a container's quota: threads beyond that would use it up, and all be stopped together.
 func addThreads(env func(string) string) {
 	if env("GOMAXPROCS") == "" {
 		runtime.SetDefaultGOMAXPROCS()
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + besidesCores)
+		if n := runtime.NumCPU(); runtime.GOMAXPROCS(0) == n {
+			runtime.GOMAXPROCS(n + besidesCores)
+		}
 	}
 }
 

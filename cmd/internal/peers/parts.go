@@ -42,6 +42,7 @@ type parts struct {
 	wake     chan struct{}
 	durable  chan *partsCommit
 	done     sync.WaitGroup
+	broken   chan struct{} // closed when the journal took no more, because of failed
 	failed   error
 }
 
@@ -92,7 +93,7 @@ func (c *contest) partsTogether(ctx context.Context, clients, batch int) (result
 		return load.Result{}, "", err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	p := &parts{journal: j, db: db, event: make([]byte, chargeSize), wake: make(chan struct{}, 1), durable: make(chan *partsCommit, partsInFlight+2)}
+	p := &parts{journal: j, db: db, event: make([]byte, chargeSize), wake: make(chan struct{}, 1), broken: make(chan struct{}), durable: make(chan *partsCommit, partsInFlight+2)}
 	ctx, stop := context.WithCancel(ctx)
 	p.done.Go(func() { p.collect(ctx) })
 	p.done.Go(func() { p.apply(ctx) })
@@ -122,6 +123,8 @@ func (d *partsDoor) Charge(ctx context.Context, batch []load.Charge) error {
 	select {
 	case err := <-d.handed.done:
 		return err
+	case <-d.parts.broken:
+		return d.parts.failed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -171,6 +174,7 @@ func (p *parts) collect(ctx context.Context) {
 			}
 			if err := p.append(open); err != nil {
 				p.failed = err
+				close(p.broken)
 				return
 			}
 			open = &partsCommit{}
