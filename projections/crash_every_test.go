@@ -30,7 +30,7 @@ type crashed struct {
 func TestViewsSurviveACrashAtAnyWrite(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(3, 10))
 	for _, fold := range folds {
-		memory := vfs.NewCrashableMem()
+		memory := newCrashable()
 		rng := rand.New(rand.NewPCG(11, 12))
 		var mu sync.Mutex
 		var left []crashed
@@ -79,7 +79,7 @@ func TestViewsSurviveACrashAtAnyWrite(t *testing.T) {
 func TestAViewGoesOnWhileItsDiskFails(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(5, 10))
 	fold := folds[0]
-	memory := vfs.NewCrashableMem()
+	memory := newCrashable()
 	var failing atomic.Bool
 	var refused atomic.Int32
 	store, err := projections.Open(projections.Config{Dir: "views", View: fold.Name(), MemTable: 256 << 10, FS: errorfs.Wrap(memory, errorfs.InjectorFunc(func(op errorfs.Op) error {

@@ -16,7 +16,7 @@ import (
 func TestViewsSurviveACrash(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(1, 10))
 	for _, fold := range folds {
-		fs := vfs.NewCrashableMem()
+		fs := newCrashable()
 		store, err := projections.Open(projections.Config{Dir: "views", View: fold.Name(), FS: fs, MemTable: 64 << 10})
 		if err != nil {
 			t.Fatal(err)

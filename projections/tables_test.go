@@ -44,7 +44,7 @@ func TestARebuildInTablesSurvivesACrashAtAnyWrite(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(3, 10))
 	w.write(30, 10)
 	for _, fold := range folds {
-		memory := vfs.NewCrashableMem()
+		memory := newCrashable()
 		rng := rand.New(rand.NewPCG(11, 12))
 		var mu sync.Mutex
 		var left []crashed
