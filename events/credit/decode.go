@@ -281,6 +281,9 @@ func (d *Decoder) draws(c *cursor, u *UsageRecorded) bool {
 	return !c.bad
 }
 
+// Word returns b as a string: for those who keep parts of facts, and meet the same ones again and again.
+func (d *Decoder) Word(b []byte) string { return d.word(b) }
+
 // word returns the string, the same one for the same bytes as long as the Decoder remembers it.
 func (d *Decoder) word(b []byte) string {
 	if w, ok := d.words[string(b)]; ok {

@@ -9,8 +9,8 @@ import (
 	"creditstream/projections"
 )
 
-// Version of the records; views of another one are rebuilt. It follows the format of snapshots.
-const Version = 256 + credit.SnapshotFormat
+// Version of the records; views of another one are rebuilt. It follows their format and that of snapshots.
+const Version = 256*(recordFormat-1) + credit.SnapshotFormat
 
 // cacheAccounts bounds the accounts that a Work keeps between batches, about 300 bytes each.
 const cacheAccounts = 65_536
@@ -47,6 +47,7 @@ type work struct {
 	classes  []class
 	key      []byte
 	value    []byte
+	use      []byte
 }
 
 // Apply writes the facts of one entry.
@@ -75,6 +76,10 @@ func (w *work) Apply(b *projections.Batch, at projections.Position, e *credit.En
 			At: at, Index: uint32(i), Time: f.At, Recorded: e.Recorded, Remaining: s.remaining,
 			Kind: f.Event.Kind(), Key: e.Key, Actor: e.Actor, Source: e.Source, Data: f.Raw,
 			early: s.happened(f.At, w.record.early[:0]), types: types, meter: meter, classes: classText(w.classes),
+		}
+		if u, ok := f.Event.(*credit.UsageRecorded); ok {
+			w.use = w.record.appendUse(w.use[:0], u)
+			w.record.Data = w.use
 		}
 		w.value = w.record.append(w.value[:0])
 		kept, err := b.PutKept(appendFact(b.Key(), e.Account, s.facts), w.value)

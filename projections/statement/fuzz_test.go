@@ -21,6 +21,8 @@ func FuzzRecord(f *testing.F) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	r := Record{N: 128, At: projections.Position{Sequence: 9, Offset: 8}, Index: 7, Time: at, Recorded: at, Remaining: -5, Kind: "UsageRecorded", Key: "k", Actor: "a", Source: "s", Data: []byte(`{}`), early: []int64{1}, types: 3, meter: "m", classes: "\x01"}
 	f.Add(uint64(128), r.append(nil))
+	r.Kind = "CreditGranted"
+	f.Add(uint64(128), r.append(nil))
 	s := state{facts: 70, cycle: 2, remaining: -1, until: 9, early: []int64{5, never}, ended: []endedLot{{"l1", 5, 1}}}
 	f.Add(uint64(1), s.append(nil))
 	f.Add(uint64(1), s.appendEnded(nil))

@@ -2,7 +2,6 @@ package statement
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -25,7 +24,7 @@ const (
 )
 
 // recordFormat is the first byte of every value, but of those of snapshots.
-const recordFormat = 2
+const recordFormat = 3
 
 func appendFact(dst []byte, account string, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(projections.AppendText(append(dst, tagFact), account), n)
@@ -59,8 +58,9 @@ type Record struct {
 	Key       string
 	Actor     string
 	Source    string
-	// Data is the event as it stands in the journal. It is valid until the next record is read.
-	Data json.RawMessage
+	// Data is the event: a use as use.go writes it, all others as they stand in the journal. It is valid until the
+	// next record is read.
+	Data []byte
 
 	// early says when the earliest fact happened of the stretches that end with this one, the shortest first:
 	// see stretch.
@@ -86,13 +86,17 @@ func (r *Record) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.At.Offset))
 	dst = binary.AppendUvarint(dst, uint64(r.Index))
 	dst = binary.AppendVarint(dst, r.Time.UnixNano())
-	dst = binary.AppendVarint(dst, r.Recorded.UnixNano())
+	dst = binary.AppendVarint(dst, r.Recorded.UnixNano()-r.Time.UnixNano())
 	dst = binary.AppendVarint(dst, int64(r.Remaining))
 	dst = binary.AppendUvarint(dst, uint64(r.types))
 	for _, e := range r.early {
 		dst = binary.AppendVarint(dst, e)
 	}
-	for _, s := range [...]string{r.Kind, r.Key, r.Actor, r.Source, r.meter, r.classes} {
+	kind := r.Kind
+	if kind == usageRecorded {
+		kind = "" // nearly all are
+	}
+	for _, s := range [...]string{kind, r.Key, r.Actor, r.Source, r.meter, r.classes} {
 		dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 	}
 	return append(dst, r.Data...)
@@ -106,7 +110,8 @@ func (r *Record) decode(n uint64, value []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range [...]*string{&r.Kind, &r.Key, &r.Actor, &r.Source, &r.meter, &r.classes} {
+	r.decodeKind(&d)
+	for _, s := range [...]*string{&r.Key, &r.Actor, &r.Source, &r.meter, &r.classes} {
 		*s = string(d.Bytes())
 	}
 	r.Data = d.Rest
@@ -122,17 +127,28 @@ func (r *Record) decodeFact(n uint64, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if kind := d.Bytes(); string(kind) != r.Kind { // most are of the kind before them
-		r.Kind = string(kind)
-	}
-	for range 5 {
+	r.decodeKind(&d)
+	for range 3 {
 		d.Bytes()
 	}
+	if meter := d.Bytes(); string(meter) != r.meter { // as often that of the one before
+		r.meter = string(meter)
+	}
+	d.Bytes()
 	r.Data = d.Rest
 	if d.Bad {
 		return errRecord
 	}
 	return nil
+}
+
+func (r *Record) decodeKind(d *credit.Fields) {
+	switch kind := d.Bytes(); {
+	case len(kind) == 0:
+		r.Kind = usageRecorded
+	case string(kind) != r.Kind: // most are of the kind before them
+		r.Kind = string(kind)
+	}
 }
 
 // decodeNumbers reads what comes before the texts, which are left in the fields that it returns.
@@ -145,7 +161,7 @@ func (r *Record) decodeNumbers(n uint64, value []byte) (credit.Fields, error) {
 	r.At = projections.Position{Sequence: d.Uint(), Offset: uint32(d.Uint())}
 	r.Index = uint32(d.Uint())
 	r.Time = time.Unix(0, d.Int()).UTC()
-	r.Recorded = time.Unix(0, d.Int()).UTC()
+	r.Recorded = time.Unix(0, r.Time.UnixNano()+d.Int()).UTC()
 	r.Remaining = credit.Amount(d.Int())
 	r.types = uint32(d.Uint())
 	r.early = r.early[:0]
@@ -160,6 +176,9 @@ func (r *Record) decodeNumbers(n uint64, value []byte) (credit.Fields, error) {
 
 // Event decodes the fact.
 func (r *Record) Event(decoder *credit.Decoder) (credit.Event, error) {
+	if r.Kind == usageRecorded {
+		return r.use(decoder)
+	}
 	e, err := decoder.Event(r.Kind, r.Data)
 	if err != nil {
 		return nil, fmt.Errorf("fact %d: %w: %w", r.N, errRecord, err)
