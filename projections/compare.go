@@ -33,22 +33,26 @@ type differences struct {
 type side struct {
 	reader pebble.Reader
 	prefix []byte
+	view   *View // whose they are; nil for those that are made for the comparison
 }
 
 // compare goes over the records of both sides by key. The checkpoints are left out: those who compare see to
-// it that both stand for the same place.
+// it that both stand for the same place. errUnreadable is about the live ones; what was found before that is counted.
 func compare(ctx context.Context, fold Fold, name Name, live, folded side, found *differences) error {
 	a, err := live.iterate()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %s", errUnreadable, oneLine(err))
 	}
 	b, err := folded.iterate()
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
 	err = merge(ctx, fold, name, a, b, found)
-	if err := errors.Join(err, a.Error(), b.Error(), a.Close(), b.Close()); err != nil {
-		return fmt.Errorf("compare view %s of %s: %w", fold.Name(), name, err)
+	if err := errors.Join(err, b.Error(), b.Close()); err != nil {
+		return errors.Join(fmt.Errorf("compare view %s of %s: %w", fold.Name(), name, err), a.Close())
+	}
+	if err := errors.Join(a.Error(), a.Close()); err != nil {
+		return fmt.Errorf("%w: %s", errUnreadable, oneLine(err))
 	}
 	return nil
 }
@@ -58,14 +62,18 @@ func (s side) iterate() (*Iter, error) {
 	from := append(bytes.Clone(s.prefix), 0)
 	it, err := s.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: after(s.prefix)})
 	if err != nil {
-		return nil, err
+		return nil, s.view.lost(s.prefix, err)
 	}
-	return &Iter{Iterator: it, prefix: s.prefix}, nil
+	return &Iter{Iterator: it, view: s.view, prefix: s.prefix}, nil
 }
 
+// merge ends early where one of them cannot be read on: what the other one has from there is no difference.
 func merge(ctx context.Context, fold Fold, name Name, live, folded *Iter, found *differences) error {
 	a, b := live.First(), folded.First()
 	for n := 0; a || b; n++ {
+		if !a && live.Error() != nil || !b && folded.Error() != nil {
+			return nil
+		}
 		if n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -168,7 +168,7 @@ func (p *Patrol) compareView(ctx context.Context, r *refold, k int, live *twin) 
 // differences compares all records of the sampled accounts, and then whatever else the refold made.
 func (r *refold) differences(ctx context.Context, k int, live *twin, found *differences) error {
 	f := r.folds[k]
-	folded := side{r.stores[k].db, f.view.live.Load().prefix}
+	folded := side{reader: r.stores[k].db, prefix: f.view.live.Load().prefix}
 	owner, ok := f.fold.(Owner)
 	if !ok {
 		return nil
@@ -180,7 +180,7 @@ func (r *refold) differences(ctx context.Context, k int, live *twin, found *diff
 			continue
 		}
 		for _, own := range owner.Own(account) {
-			if err := compareRange(ctx, f.fold, r.beat.name, side{live.snapshot, live.prefix}, folded, own, found); err != nil {
+			if err := compareRange(ctx, f.fold, r.beat.name, side{live.snapshot, live.prefix, live.View}, folded, own, found); err != nil {
 				return err
 			}
 		}
@@ -208,9 +208,9 @@ func (s side) within(own [2][]byte) (*Iter, error) {
 	from, to := append(bytes.Clone(s.prefix), own[0]...), append(bytes.Clone(s.prefix), own[1]...)
 	it, err := s.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
-		return nil, err
+		return nil, s.view.lost(s.prefix, err)
 	}
-	return &Iter{Iterator: it, prefix: s.prefix}, nil
+	return &Iter{Iterator: it, view: s.view, prefix: s.prefix}, nil
 }
 
 // indexes looks up each record of the refold in the live view.

@@ -20,8 +20,10 @@ type Rebuilt struct {
 	Tenant   string `json:"tenant"`
 	Shard    int    `json:"shard"`
 	Position uint64 `json:"position"` // the commit at which live and new records were compared
-	// Compared is false where there was nothing sound to compare with.
+	// Compared is false where there was nothing sound to compare with; then it is switched to all the same.
 	Compared bool `json:"compared"`
+	// Unreadable is why the live records could not be compared to their end; empty where they could.
+	Unreadable string `json:"unreadable,omitempty"`
 	// Different counts the records that differ; Differences describes the first of them.
 	Different   uint64       `json:"different"`
 	Differences []Difference `json:"differences,omitempty"`
@@ -106,10 +108,10 @@ func (b *rebuild) run(ctx context.Context) error {
 	}
 	if b.sound() {
 		found, err := b.compare(ctx)
-		if err != nil {
+		if b.result.Unreadable = b.unreadable(err); err != nil && b.result.Unreadable == "" {
 			return err
 		}
-		b.result.Compared, b.result.Different, b.result.Differences = true, found.count, found.first
+		b.result.Compared, b.result.Different, b.result.Differences = err == nil, found.count, found.first
 		if found.count > 0 && !b.options.Accept {
 			return nil
 		}
@@ -144,6 +146,18 @@ func (b *rebuild) progress(done, total uint64) {
 	}
 }
 
+// unreadable is why live records could not be compared, where that is what err is about.
+func (b *rebuild) unreadable(err error) string {
+	switch why := b.shard.view.Unreadable(); {
+	case err == nil:
+		return ""
+	case why == "" && errors.Is(err, errUnreadable):
+		return err.Error()
+	default:
+		return why
+	}
+}
+
 // sound reports whether the live records may be compared with at all.
 func (b *rebuild) sound() bool {
 	b.kind.mu.Lock()
@@ -162,8 +176,8 @@ func (b *rebuild) compare(ctx context.Context) (found differences, err error) {
 		}
 		b.result.Position = b.folding.head.Sequence
 		snapshot := db.NewSnapshot()
-		live = side{snapshot, b.shard.view.live.Load().prefix}
-		folded = side{snapshot, b.draft.live.Load().prefix}
+		live = side{snapshot, b.shard.view.live.Load().prefix, b.shard.view}
+		folded = side{reader: snapshot, prefix: b.draft.live.Load().prefix}
 		return nil
 	})
 	if err != nil {
@@ -212,7 +226,7 @@ var errApart = errors.New("the live view is not at a place of its journal that t
 
 func (b *rebuild) switchOver(ctx context.Context) error {
 	return b.kind.between(ctx, b.shard, func() error {
-		if b.sound() {
+		if b.sound() && b.result.Unreadable == "" {
 			if err := b.meet(ctx); err != nil {
 				return err
 			}

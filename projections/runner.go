@@ -195,6 +195,10 @@ type Status struct {
 	Standing
 	// Problem says why the view is not served; empty when it is.
 	Problem string `json:"problem,omitempty"`
+	// Unreadable says why some of its records cannot be read, as far as anybody asked for them; the others are served.
+	Unreadable string `json:"unreadable,omitempty"`
+	// Advice is what to do about a problem or unreadable records.
+	Advice string `json:"advice,omitempty"`
 	// Rebuild is how far a rebuild is, when one runs.
 	Rebuild *Progress `json:"rebuild,omitempty"`
 }
@@ -226,6 +230,18 @@ func (r *Runner) Status() ([]Status, error) {
 	return all, nil
 }
 
+// Unreadable is what was found damaged in the files of the stores since they were opened, by kind of view. Whose records
+// are concerned is said by Status, once somebody asked for them. The next start makes such a store anew.
+func (r *Runner) Unreadable() map[string]string {
+	found := make(map[string]string)
+	for name, k := range r.kinds {
+		if why := k.store.Unreadable(); why != "" {
+			found[name] = why
+		}
+	}
+	return found
+}
+
 // Lag is by how many commits the view that is furthest behind is behind its journal. It asks no store.
 func (r *Runner) Lag() (lag uint64) {
 	for _, k := range r.kinds {
@@ -245,16 +261,17 @@ func (r *Runner) Lag() (lag uint64) {
 
 func (k *kind) status(s *shard) (Status, error) {
 	head, err := s.view.Checkpoint()
-	if err != nil {
+	if err != nil && !isDamage(err) {
 		return Status{}, err
 	}
 	size, err := s.view.Size()
-	if err != nil {
+	if err != nil && !isDamage(err) {
 		return Status{}, fmt.Errorf("size of view %s of %s: %w", k.fold.Name(), s.view.name, err)
 	}
 	status := Status{
 		View: k.fold.Name(), Tenant: s.view.name.Tenant, Shard: s.view.name.Shard, Position: head.Sequence,
 		Journal: s.journal.Head().Sequence, Bytes: size, Standing: s.view.Standing(),
+		Unreadable: s.view.Unreadable(),
 	}
 	if status.Journal > status.Position {
 		status.Lag = status.Journal - status.Position
@@ -263,6 +280,9 @@ func (k *kind) status(s *shard) (Status, error) {
 	defer k.mu.Unlock()
 	if s.err != nil {
 		status.Problem = s.err.Error()
+	}
+	if status.Problem+status.Unreadable != "" {
+		status.Advice = Remedy(status.View, s.view.name)
 	}
 	if s.rebuild != nil {
 		progress := *s.rebuild

@@ -182,7 +182,7 @@ func (s *Store) setNumber(key []byte, n uint32) error {
 // Name is the name of the kind of view.
 func (s *Store) Name() string { return s.name }
 
-// Close flushes the store to disk and closes it. Nobody may use its views any more. A second call does nothing.
+// Close flushes the store to disk, unless it was found damaged, and closes it. Nobody may use its views any more. A second call does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
@@ -194,8 +194,12 @@ func (s *Store) Close() error {
 	if s.only {
 		return s.db.Close()
 	}
-	if err := s.db.Flush(); err != nil {
-		return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
+	// A damaged store is made anew by the next Open, and a flush may wait for ever: what would make room for it
+	// cannot be merged.
+	if s.Unreadable() == "" {
+		if err := s.db.Flush(); err != nil {
+			return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
+		}
 	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close view store %s: %w", s.name, err)

@@ -98,6 +98,8 @@ type ViewReport struct {
 	Position uint64 `json:"position"` // the commit at which it was compared
 	Records  string `json:"records"`  // "equal", "different", or why they could not be compared
 	Count    uint64 `json:"different"`
+	// Advice is the command to give next, where the records are not equal.
+	Advice string `json:"advice,omitempty"`
 }
 
 // maxFaults bounds how many faults are described; all are counted.
@@ -113,7 +115,7 @@ func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 	r := &v.report
 	r.OK = err == nil && r.Lost+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Unfenced+r.Rewritten+r.Different == 0
 	for _, view := range r.Views {
-		r.OK = r.OK && view.Records == recordsEqual
+		r.OK = r.OK && view.Records == RecordsEqual
 	}
 	if err != nil {
 		return *r, fmt.Errorf("verify journal %s: %w", name, err)
@@ -121,9 +123,10 @@ func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 	return *r, nil
 }
 
+// What ViewReport.Records says of a view that could be compared.
 const (
-	recordsEqual     = "equal"
-	recordsDifferent = "different"
+	RecordsEqual     = "equal"
+	RecordsDifferent = "different"
 )
 
 type verification struct {
@@ -208,7 +211,7 @@ func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
 	t.snap()
 	var err error
 	if t.head, err = checkpointOf(t.snapshot, t.prefix); err != nil {
-		t.problem = err.Error()
+		t.problem = fmt.Sprintf("%v: %s", errUnreadable, oneLine(view.View.lost(t.prefix, err)))
 		return t, nil
 	}
 	if t.head == (Head{}) {
@@ -397,8 +400,13 @@ func (v *verification) decode(ctx context.Context, to chan<- read) error {
 }
 
 func (v *verification) compare(ctx context.Context, t *twin) error {
-	report := ViewReport{View: t.Fold.Name(), Position: t.head.Sequence, Records: recordsEqual}
-	defer func() { v.report.Views = append(v.report.Views, report) }()
+	report := ViewReport{View: t.Fold.Name(), Position: t.head.Sequence, Records: RecordsEqual}
+	defer func() {
+		if report.Records != RecordsEqual {
+			report.Advice = Remedy(report.View, t.View.name)
+		}
+		v.report.Views = append(v.report.Views, report)
+	}()
 	switch {
 	case t.problem != "":
 		report.Records = t.problem
@@ -411,16 +419,21 @@ func (v *verification) compare(ctx context.Context, t *twin) error {
 		return err
 	}
 	found := differences{first: v.report.Differences}
-	live := side{t.snapshot, t.prefix}
-	folded := side{t.store.db, t.folding.view.live.Load().prefix}
-	if err := compare(ctx, t.Fold, t.View.name, live, folded, &found); err != nil {
+	live := side{t.snapshot, t.prefix, t.View}
+	folded := side{reader: t.store.db, prefix: t.folding.view.live.Load().prefix}
+	err := compare(ctx, t.Fold, t.View.name, live, folded, &found)
+	if err != nil && !errors.Is(err, errUnreadable) {
 		return err
 	}
 	report.Count = found.count
 	v.report.Different += found.count
 	v.report.Differences = found.first
-	if found.count > 0 {
-		report.Records = recordsDifferent
+	switch {
+	case err != nil:
+		report.Records = err.Error()
+		return nil
+	case found.count > 0:
+		report.Records = RecordsDifferent
 		return nil
 	}
 	return t.View.noteVerified(t.prefix, t.head.Sequence)

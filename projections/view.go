@@ -17,8 +17,9 @@ type View struct {
 	name  Name
 	live  atomic.Pointer[generation]
 
-	broken   atomic.Pointer[error]
-	building atomic.Pointer[tables] // while it is built from the start of its journal
+	broken     atomic.Pointer[error]
+	building   atomic.Pointer[tables] // while it is built from the start of its journal
+	unreadable atomic.Pointer[unreadable]
 }
 
 // settled returns when what was committed can be read.
@@ -111,7 +112,8 @@ func (v *View) Reset(version uint32) error {
 // Size is about how many bytes the view has on disk.
 func (v *View) Size() (uint64, error) {
 	prefix := v.live.Load().prefix
-	return v.store.db.EstimateDiskUsage(prefix, after(prefix))
+	size, err := v.store.db.EstimateDiskUsage(prefix, after(prefix))
+	return size, v.lost(prefix, err)
 }
 
 // Empty reports whether the view has nothing yet, not even a checkpoint.
@@ -141,7 +143,7 @@ func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
 			return dst, false, nil
 		}
 		if err != nil {
-			return dst, false, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, err)
+			return dst, false, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, v.lost(g.prefix, err))
 		}
 		dst = append(dst, value...)
 		return dst, true, closer.Close()
@@ -159,7 +161,7 @@ func (v *View) Iter(from, to []byte) (*Iter, error) {
 	}
 	for {
 		g := v.live.Load()
-		it := &Iter{prefix: g.prefix}
+		it := &Iter{view: v, prefix: g.prefix}
 		bounds := make([]byte, 0, 2*len(g.prefix)+len(from)+len(to))
 		bounds = append(append(bounds, g.prefix...), from...)
 		lower := bounds[:len(bounds):len(bounds)]
@@ -169,7 +171,7 @@ func (v *View) Iter(from, to []byte) (*Iter, error) {
 		}
 		var err error
 		if it.Iterator, err = v.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper}); err != nil {
-			return nil, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, err)
+			return nil, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, v.lost(g.prefix, err))
 		}
 		if v.live.Load() == g {
 			return it, nil
@@ -184,9 +186,16 @@ func (v *View) Iter(from, to []byte) (*Iter, error) {
 // Iter is Pebble's iterator with keys as folds know them.
 type Iter struct {
 	*pebble.Iterator
+	view   *View // whose records they are; nil for those that are made for a comparison
 	prefix []byte
 	seek   []byte
 }
+
+// Error is what ended the iteration early, if anything did.
+func (it *Iter) Error() error { return it.view.lost(it.prefix, it.Iterator.Error()) }
+
+// Close releases the iterator, and returns what Error does.
+func (it *Iter) Close() error { return it.view.lost(it.prefix, it.Iterator.Close()) }
 
 // Key is the key without the view's prefix, valid until the iterator moves.
 func (it *Iter) Key() []byte { return it.Iterator.Key()[len(it.prefix):] }
@@ -213,7 +222,7 @@ func (v *View) Checkpoint() (Head, error) {
 		g := v.live.Load()
 		head, err := checkpointOf(v.store.db, g.prefix)
 		if err != nil {
-			return Head{}, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, err)
+			return Head{}, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, v.lost(g.prefix, err))
 		}
 		if v.live.Load() == g {
 			return head, nil

@@ -52,6 +52,7 @@ type verifiedBook struct {
 	Views       []struct {
 		View    string `json:"view"`
 		Records string `json:"records"`
+		Advice  string `json:"advice"`
 	} `json:"views"`
 	Differences []difference `json:"differences"`
 }
@@ -250,7 +251,7 @@ func printVerification(w io.Writer, found verification) {
 		}
 		for _, v := range b.Views {
 			if v.Records != "equal" {
-				fmt.Fprintf(w, "  %s/%d view %s: %s\n", b.Tenant, b.Shard, v.View, v.Records)
+				fmt.Fprintf(w, "  %s/%d view %s: %s\n    to make it anew: %s\n", b.Tenant, b.Shard, v.View, v.Records, v.Advice)
 			}
 		}
 		printDifferences(w, b.Differences)

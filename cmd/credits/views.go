@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,19 @@ type viewStatus struct {
 	Generation int64  `json:"generation"`
 	Verified   int64  `json:"verified"` // the commit up to which it was last found equal
 	Problem    string `json:"problem"`
+	Unreadable string `json:"unreadable"`
+	Advice     string `json:"advice"`
+}
+
+// state is what is wrong with it, in a few words.
+func (v *viewStatus) state() string {
+	switch {
+	case v.Problem != "":
+		return "not served"
+	case v.Unreadable != "":
+		return "unreadable in part"
+	}
+	return "ok"
 }
 
 // viewsCommand shows how the views stand.
@@ -55,13 +69,14 @@ func (a *app) viewsCommand() *cobra.Command {
 func printViews(w io.Writer, views []viewStatus) {
 	g := newGrid("View", "Tenant", ">Shard", ">At commit", ">Behind", ">KiB", ">Generation", ">Verified at", "State")
 	for _, v := range views {
-		state := "ok"
-		if v.Problem != "" {
-			state = v.Problem
-		}
-		g.row(v.View, v.Tenant, v.Shard, count(v.Position), count(v.Journal-v.Position), count(v.Bytes>>10), v.Generation, count(v.Verified), state)
+		g.row(v.View, v.Tenant, v.Shard, count(v.Position), count(v.Journal-v.Position), count(v.Bytes>>10), v.Generation, count(v.Verified), v.state())
 	}
 	g.print(w)
+	for _, v := range views {
+		if why := cmp.Or(v.Problem, v.Unreadable); why != "" {
+			fmt.Fprintf(w, "  %s of %s/%d: %s\n    to make it anew: %s\n", v.View, v.Tenant, v.Shard, why, v.Advice)
+		}
+	}
 }
 
 // difference is one record that a view and a fold of its journal disagree on.
@@ -124,6 +139,7 @@ func (a *app) rebuild(ctx context.Context, c *client, view string, query url.Val
 			Position    int64        `json:"position"`
 			Different   int64        `json:"different"`
 			Differences []difference `json:"differences"`
+			Unreadable  string       `json:"unreadable"`
 			Switched    bool         `json:"switched"`
 		} `json:"rebuilt"`
 	}
@@ -141,6 +157,9 @@ func (a *app) rebuild(ctx context.Context, c *client, view string, query url.Val
 				outcome = "not switched: decide with --accept"
 			}
 			fmt.Fprintf(w, "%s of %s/%d at commit %s: %s records differ, %s\n", view, r.Tenant, r.Shard, count(r.Position), count(r.Different), outcome)
+			if r.Unreadable != "" {
+				fmt.Fprintf(w, "  the former records could not all be read and compared: %s\n", r.Unreadable)
+			}
 			printDifferences(w, r.Differences)
 		}
 	})

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"creditstream/events/journal"
@@ -33,7 +35,7 @@ func bookRoutes() []route {
 		},
 		{
 			id: "listTroubles", method: http.MethodGet, path: adminPath + "/troubles", scope: credentials.Admin,
-			summary: "What is not served, why, and what to do", answer: Troubles{}, handle: listTroubles,
+			summary: "What is not served, or not all of it, why, and what to do", answer: Troubles{}, handle: listTroubles,
 		},
 		{
 			id: "getClock", method: http.MethodGet, path: adminPath + "/clock", scope: credentials.Admin,
@@ -131,7 +133,7 @@ type Troubles struct {
 
 // Trouble is one thing that is not served.
 type Trouble struct {
-	Tenant string     `json:"tenant"`
+	Tenant string     `json:"tenant" doc:"Empty: the store of a view, which is of all tenants."`
 	Shard  *int       `json:"shard,omitempty"`
 	View   string     `json:"view,omitempty" doc:"Absent: the tenant, or its shard, is not served at all."`
 	Reason string     `json:"reason"`
@@ -158,12 +160,21 @@ func listTroubles(c *call) (reply, error) {
 		return reply{}, err
 	}
 	for i := range status {
-		if s := &status[i]; s.Problem != "" {
-			list.Troubles = append(list.Troubles, Trouble{
-				Tenant: s.Tenant, Shard: &s.Shard, View: s.View, Reason: s.Problem,
-				Advice: "credits rebuild " + s.View + " --accept; when that does not help, restart the server",
-			})
+		s := &status[i]
+		trouble := Trouble{Tenant: s.Tenant, Shard: &s.Shard, View: s.View, Reason: s.Problem, Advice: s.Advice + "; when that does not help, restart the server"}
+		if s.Problem == "" && s.Unreadable != "" {
+			trouble.Reason = "some of its records cannot be read: " + s.Unreadable
 		}
+		if trouble.Reason != "" {
+			list.Troubles = append(list.Troubles, trouble)
+		}
+	}
+	stores := c.cfg.Views.Unreadable()
+	for _, view := range slices.Sorted(maps.Keys(stores)) {
+		list.Troubles = append(list.Troubles, Trouble{
+			View: view, Reason: "its store is unreadable in part: " + stores[view],
+			Advice: "credits verify finds the tenants whose records are concerned, and credits rebuild makes them anew; restart the server when it suits: the whole store is made anew then",
+		})
 	}
 	return ok(list)
 }

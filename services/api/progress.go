@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"creditstream/events/journal"
+	"creditstream/services/rules"
 )
 
 // progress writes lines of progress to a client that asked for them, and prolongs its patience.
@@ -48,8 +49,13 @@ func (p *progress) tell(name journal.Name, done, total uint64) {
 	}
 }
 
-// end answers: as the last line after lines of progress, else as any answer.
+// end answers: as the last line after lines of progress, else as any answer. Who asks is an operator, and is told why
+// it could not be done.
 func (p *progress) end(c *call, answer any, err error) (reply, error) {
+	if err != nil && ProblemOf(err, 0).Code == string(codeUnavailable) {
+		c.log.Warn("unavailable", "operation", c.route.id, "reason", err)
+		err = &rules.Refusal{Code: codeUnavailable, Detail: "it was not carried out to its end: " + err.Error() + ". Put that right and ask again; the log may have more"}
+	}
 	if p.out == nil {
 		if err != nil {
 			return reply{}, err
@@ -58,7 +64,6 @@ func (p *progress) end(c *call, answer any, err error) (reply, error) {
 	}
 	if err != nil {
 		answer = ProblemOf(err, 0)
-		c.log.Warn("unavailable", "operation", c.route.id, "reason", err)
 	}
 	if err := p.out.Encode(answer); err != nil {
 		c.log.Debug("send an answer", "operation", c.route.id, "error", err)

@@ -45,7 +45,7 @@ func (v *visit) overview() error {
 		return err
 	}
 	for i := range all {
-		if all[i].Problem != "" {
+		if all[i].Problem+all[i].Unreadable != "" {
 			data.Views = append(data.Views, all[i])
 		}
 	}

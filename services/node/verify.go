@@ -306,6 +306,11 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 		return report, err
 	}
 	report.Views = append(report.Views, broken...)
+	for k := range report.Views {
+		if v := &report.Views[k]; v.Records != projections.RecordsEqual {
+			v.Advice = projections.Remedy(v.View, name) + " --data " + i.data
+		}
+	}
 	report.OK = report.OK && len(broken) == 0
 	if err := j.CheckAnchor(ctx); err != nil {
 		report.OK, report.Barred = false, err.Error()
