@@ -16,7 +16,7 @@ type client struct {
 	recorded     *recorded
 	random       *rand.Rand
 	zipf         *rand.Zipf
-	acknowledged marks
+	acknowledged counts // of its charges
 	sent         uint64 // charges so far
 	charges      []Charge
 	spent        bool // the request under way is a charge
@@ -77,7 +77,7 @@ func (c *client) charge(ctx context.Context, now time.Time) (int, error) {
 // charged notes that n charges from one on were acknowledged.
 func (c *client) charged(first uint64, n int) {
 	for i := range n {
-		c.acknowledged.add(c.number, first+uint64(i))
+		c.acknowledged.add(first + uint64(i))
 	}
 }
 

@@ -36,7 +36,7 @@ func overIntake(ctx context.Context, c *client, now time.Time) (int, error) {
 	}
 	c.recorded.acknowledged(len(batch))
 	for i := range batch {
-		c.acknowledged.add(c.number, first+uint64(i))
+		c.acknowledged.add(first + uint64(i))
 	}
 	return len(batch), nil
 }

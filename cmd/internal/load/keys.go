@@ -3,7 +3,6 @@ package load
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"sync"
 	"time"
 )
 
@@ -45,54 +44,56 @@ func ReadKey(key string) (client int, count uint64, ok bool) {
 	return int(head & 0xfff), tail &^ (1 << 63), head&0xf000 == 0x7000 && tail>>63 == 1
 }
 
-// marks is a set of (client, count).
-type marks struct {
-	mu   sync.Mutex
-	bits [][]uint64
-}
+// counts is a set of the counts of one client, at one bit each.
+type counts []uint64
 
-// add puts one in and reports whether it was new. Different clients may add concurrently when they
-// use adds of their own (own).
-func (m *marks) add(client int, count uint64) bool {
-	for len(m.bits) <= client {
-		m.bits = append(m.bits, nil)
+// add puts one in and reports whether it was new.
+func (c *counts) add(count uint64) bool {
+	for uint64(len(*c)) <= count/64 {
+		*c = append(*c, 0)
 	}
-	words := &m.bits[client]
-	for uint64(len(*words)) <= count/64 {
-		*words = append(*words, 0)
-	}
-	bit := uint64(1) << (count % 64)
-	was := (*words)[count/64]&bit != 0
-	(*words)[count/64] |= bit
+	word, bit := &(*c)[count/64], uint64(1)<<(count%64)
+	was := *word&bit != 0
+	*word |= bit
 	return !was
 }
 
-func (m *marks) has(client int, count uint64) bool {
-	return client < len(m.bits) && count/64 < uint64(len(m.bits[client])) && m.bits[client][count/64]&(1<<(count%64)) != 0
+func (c counts) has(count uint64) bool {
+	return count/64 < uint64(len(c)) && c[count/64]&(1<<(count%64)) != 0
+}
+
+// marks is a set of (client, count).
+type marks []counts
+
+// add puts one in and reports whether it was new.
+func (m *marks) add(client int, count uint64) bool { return m.of(client).add(count) }
+
+// of is what is marked of one client.
+func (m *marks) of(client int) *counts {
+	for len(*m) <= client {
+		*m = append(*m, nil)
+	}
+	return &(*m)[client]
+}
+
+func (m marks) has(client int, count uint64) bool {
+	return client < len(m) && m[client].has(count)
 }
 
 // merge adds what one client collected by itself.
-func (m *marks) merge(client int, own *marks) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for len(m.bits) <= client {
-		m.bits = append(m.bits, nil)
-	}
-	if client >= len(own.bits) {
-		return
-	}
-	words := own.bits[client]
-	for len(m.bits[client]) < len(words) {
-		m.bits[client] = append(m.bits[client], 0)
-	}
-	for i, w := range words {
-		m.bits[client][i] |= w
+func (m *marks) merge(client int, own counts) {
+	all := m.of(client)
+	for i, word := range own {
+		if i == len(*all) {
+			*all = append(*all, 0)
+		}
+		(*all)[i] |= word
 	}
 }
 
 // each calls f for every member.
-func (m *marks) each(f func(client int, count uint64)) {
-	for client, words := range m.bits {
+func (m marks) each(f func(client int, count uint64)) {
+	for client, words := range m {
 		for i, w := range words {
 			for bit := range uint64(64) {
 				if w&(1<<bit) != 0 {

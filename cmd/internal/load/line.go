@@ -28,7 +28,8 @@ type line struct {
 
 // newLine connects. The caller closes it.
 func newLine(address, name string) (*line, error) {
-	conn, err := nats.Connect(address, nats.Name(name), nats.SetCustomDialer(gatheringDialer{}))
+	// The subjects are our own: they need not be looked through for each request.
+	conn, err := nats.Connect(address, nats.Name(name), nats.SkipSubjectValidation(), nats.SetCustomDialer(gatheringDialer{}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
@@ -49,7 +50,8 @@ func (l *line) close() { l.conn.Close() }
 type asking struct {
 	line    *line
 	inbox   string
-	answers chan *nats.Msg
+	answers chan *nats.Msg  // has room for one; nil says that somebody's patience has ended
+	patient context.Context // the one of the last question: a client has the same one for all
 }
 
 func (l *line) place() *asking {
@@ -70,10 +72,15 @@ func (l *line) answered(m *nats.Msg) {
 		answers = l.places[number]
 	}
 	l.mu.Unlock()
-	if known {
+	for known {
 		select {
 		case answers <- m:
-		default: // a second answer to one request: the count of answers will not come out
+			return
+		default:
+		}
+		select {
+		case <-answers: // the end of somebody's patience; or a first answer, and the count of them will not come out
+		default:
 		}
 	}
 }
@@ -81,17 +88,32 @@ func (l *line) answered(m *nats.Msg) {
 // ask asks and waits for the answer. After an error there is no further asking: the answer may come yet, and
 // would be taken for that of the next question.
 func (a *asking) ask(ctx context.Context, subject string, body []byte) ([]byte, error) {
-	if err := a.line.conn.PublishRequest(subject, a.inbox, body); err != nil {
-		return nil, fmt.Errorf("ask over NATS: %w", err)
+	if ctx != a.patient {
+		a.patient = ctx
+		context.AfterFunc(ctx, a.giveUp)
 	}
-	select {
-	case m := <-a.answers:
-		if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-			return nil, fmt.Errorf("ask over NATS: %w", nats.ErrNoResponders)
+	err := ctx.Err()
+	if err == nil {
+		err = a.line.conn.PublishRequest(subject, a.inbox, body)
+	}
+	for err == nil {
+		// One channel instead of a choice of two, in which each client would stand in the context's queue as well.
+		if m := <-a.answers; m == nil {
+			err = ctx.Err() // nil when it was the patience of an earlier question
+		} else if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+			err = nats.ErrNoResponders
+		} else {
+			return m.Data, nil
 		}
-		return m.Data, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("ask over NATS: %w", ctx.Err())
+	}
+	return nil, fmt.Errorf("ask over NATS: %w", err)
+}
+
+// giveUp ends the wait for an answer. If one is there, it is taken, and the next question is not asked.
+func (a *asking) giveUp() {
+	select {
+	case a.answers <- nil:
+	default:
 	}
 }
 

@@ -233,3 +233,30 @@ func TestSettleWaitsForTheRecord(t *testing.T) {
 		t.Errorf("the charge was recorded after a second, not after %v µs", p50)
 	}
 }
+
+// What each client was told is counted once, whoever else was told something, and merged without loss.
+func TestMarks(t *testing.T) {
+	var all marks
+	for _, client := range []int{7, 3, 7} {
+		var own counts
+		for _, count := range []uint64{0, 63, 64, 1000} {
+			if !own.add(count) || own.add(count) {
+				t.Errorf("client %d: count %d is new the first time and no other", client, count)
+			}
+		}
+		all.merge(client, own)
+	}
+	if all.add(3, 64) || !all.add(3, 65) || !all.add(9, 0) {
+		t.Error("what was merged is not there, or what was not is")
+	}
+	n := 0
+	all.each(func(client int, count uint64) {
+		n++
+		if !all.has(client, count) {
+			t.Errorf("client %d, count %d is told and not there", client, count)
+		}
+	})
+	if n != 10 || all.has(7, 65) || all.has(4, 0) || all.has(100, 0) || all.has(7, 1<<20) {
+		t.Errorf("%d marks, want 10", n)
+	}
+}

@@ -77,7 +77,7 @@ func (r *run) load(ctx context.Context) error {
 	}
 	r.memory = r.target.memory()
 	for _, c := range clients {
-		r.acknowledged.merge(c.number, &c.acknowledged)
+		r.acknowledged.merge(c.number, c.acknowledged)
 	}
 	return nil
 }
