@@ -29,7 +29,8 @@ type wheel struct {
 type lane struct {
 	*client
 	door    *overHTTP
-	fd      int
+	fd      int // of the connection; -1 when there is none
+	used    bool
 	waits   bool
 	rest    []byte // of the request, when not all of it could be written
 	in      []byte
@@ -48,32 +49,48 @@ func (r *run) newWheel(ctx context.Context, clients []*client) (w *wheel, err er
 	if w.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make an epoll: %w", err)
 	}
-	for i, c := range clients {
-		l := &lane{client: c, door: c.door.(*overHTTP), in: make([]byte, 0, 4<<10)}
-		if l.fd, err = connect(ctx, l.door.address); err == nil {
-			w.lanes = append(w.lanes, l)
-			err = unix.EpollCtl(w.poll, unix.EPOLL_CTL_ADD, l.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)})
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("connect client %d: %w", i, err), w.close())
+	for _, c := range clients {
+		l := &lane{client: c, door: c.door.(*overHTTP), in: make([]byte, 0, 4<<10), fd: -1}
+		w.lanes = append(w.lanes, l)
+		if err := w.connect(ctx, l); err != nil {
+			return nil, errors.Join(err, w.close())
 		}
 	}
 	w.free = slices.Clone(w.lanes)
 	return w, nil
 }
 
+// connect gives a lane a connection.
+func (w *wheel) connect(ctx context.Context, l *lane) (err error) {
+	if l.fd, err = connect(ctx, l.door.address); err == nil {
+		err = unix.EpollCtl(w.poll, unix.EPOLL_CTL_ADD, l.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.number)})
+	}
+	if err != nil {
+		return fmt.Errorf("connect client %d: %w", l.number, err)
+	}
+	return nil
+}
+
+// hangUp is for a lane on which the server hung up, as servers do on whoever asks for nothing: of many clients at
+// a low rate most are seldom needed. One that is needed connects again.
+func (l *lane) hangUp() error {
+	fd := l.fd
+	l.fd = -1
+	return unix.Close(fd)
+}
+
 // connect returns a connection that the Go runtime does not watch: it would be woken for each answer, too.
 func connect(ctx context.Context, address string) (fd int, err error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
 	defer func() { _ = conn.Close() }() // the duplicate stays open
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
-	var duplicated error
+	duplicated := errors.New("the connection is gone")
 	err = raw.Control(func(own uintptr) { fd, duplicated = unix.Dup(int(own)) })
 	return fd, errors.Join(err, duplicated)
 }
@@ -81,7 +98,9 @@ func connect(ctx context.Context, address string) (fd int, err error) {
 func (w *wheel) close() error {
 	faults := []error{unix.Close(w.poll)}
 	for _, l := range w.lanes {
-		faults = append(faults, unix.Close(l.fd))
+		if l.fd >= 0 {
+			faults = append(faults, unix.Close(l.fd))
+		}
 	}
 	return errors.Join(faults...)
 }
@@ -101,7 +120,7 @@ func (w *wheel) turn(ctx context.Context, start, until time.Time, every time.Dur
 			}
 			if every > 0 && now.After(giveUp) {
 				w.drop(now, due)
-			} else if err := w.begin(now, due); err != nil {
+			} else if err := w.begin(ctx, now, due); err != nil {
 				return err
 			}
 			due = due.Add(every)
@@ -128,10 +147,16 @@ func (w *wheel) drop(now, due time.Time) {
 	})
 }
 
-// begin starts a request on a lane that is free: the one whose connection was used last, which the processor knows best.
-func (w *wheel) begin(now, due time.Time) error {
+// begin starts a request on a lane that is free: one whose connection was never used, or that whose was used last, which
+// the processor knows best.
+func (w *wheel) begin(ctx context.Context, now, due time.Time) error {
 	l := w.free[len(w.free)-1]
 	w.free = w.free[:len(w.free)-1]
+	if l.fd < 0 {
+		if err := w.connect(ctx, l); err != nil {
+			return err
+		}
+	}
 	l.due, l.started, l.waits, l.charges = due, now, true, 0
 	if l.onlyAsks() {
 		l.door.compose(l.door.checks(l.account()), "application/json", "")
@@ -197,6 +222,8 @@ func (w *wheel) read(l *lane) error {
 	switch {
 	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
 		return nil
+	case !l.waits && (n == 0 || errors.Is(err, unix.ECONNRESET)):
+		return l.hangUp()
 	case err != nil:
 		return fmt.Errorf("read an answer: %w", err)
 	case n == 0:
@@ -230,7 +257,12 @@ func (w *wheel) end(l *lane, status int, answer []byte) error {
 		l.charged(l.first, l.charges)
 	}
 	l.in, l.waits = l.in[:0], false
-	w.free = append(w.free, l)
+	if !l.used { // the others' turn comes first: a server does not wait long for a first request
+		l.used = true
+		w.free = slices.Insert(w.free, 0, l)
+	} else {
+		w.free = append(w.free, l)
+	}
 	w.tallies.note(l.number, func(m *measured) {
 		if l.started.Sub(l.due) > lateAfter {
 			m.late++

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestWheelWritesWhatFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	if err := w.begin(now, now); err != nil {
+	if err := w.begin(t.Context(), now, now); err != nil {
 		t.Fatal(err)
 	}
 	if len(l.rest) == 0 {
@@ -147,4 +148,44 @@ func TestWheelRefusesAnswers(t *testing.T) {
 			t.Errorf("%q: %v", answer, err)
 		}
 	}
+}
+
+// Every connection is used before one is used again, and a connection that the server closed while it was not needed is
+// made anew when it is.
+func TestWheelWhenTheServerHangsUp(t *testing.T) {
+	const clients = 5
+	var mu sync.Mutex
+	asked := make(map[string]bool) // by the client's address
+	w := wheelAt(t, clients, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.RemoteAddr] = true
+		w.Header().Set("Connection", "close")
+		_, _ = io.WriteString(w, `{"allowed":true}`)
+	})
+	for i := range 3 * clients { // the i-th request
+		now := time.Now()
+		if err := w.turn(t.Context(), now, now.Add(1), time.Hour, now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for hungUp(w) < min(i+1, clients) {
+			if err := w.wait(t.Context(), untilAnswered); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if m := w.tallies.take(); m.counted != 3*clients || len(asked) != 3*clients || len(w.free) != clients {
+		t.Errorf("%d were answered over %d connections, and %d clients are free", m.counted, len(asked), len(w.free))
+	}
+}
+
+func hungUp(w *wheel) (n int) {
+	for _, l := range w.lanes {
+		if l.fd < 0 {
+			n++
+		}
+	}
+	return n
 }
