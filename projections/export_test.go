@@ -29,6 +29,9 @@ func (s *Store) SmallTables() *Store {
 // Tables is how many tables the store took in.
 func (s *Store) Tables() int64 { return int64(s.db.Metrics().Ingest.Count) }
 
+// Parts is how many parts of about one size a view that was built in tables is compared in.
+func (v *View) Parts() int { return len(v.borders) + 1 }
+
 // Left is what is in the store and nobody's: generations that are not live, and files that were not taken in.
 func (s *Store) Left() (generations, files int, err error) {
 	live := map[uint32]bool{0: true}

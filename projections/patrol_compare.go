@@ -192,11 +192,11 @@ func (r *refold) differences(ctx context.Context, k int, live *twin, found *diff
 }
 
 func compareRange(ctx context.Context, fold Fold, name Name, live, folded side, own [2][]byte, found *differences) error {
-	a, err := live.within(own)
+	a, err := live.iterate(own[0], own[1])
 	if err != nil {
 		return err
 	}
-	b, err := folded.within(own)
+	b, err := folded.iterate(own[0], own[1])
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
@@ -204,18 +204,9 @@ func compareRange(ctx context.Context, fold Fold, name Name, live, folded side, 
 	return errors.Join(err, a.Error(), b.Error(), a.Close(), b.Close())
 }
 
-func (s side) within(own [2][]byte) (*Iter, error) {
-	from, to := append(bytes.Clone(s.prefix), own[0]...), append(bytes.Clone(s.prefix), own[1]...)
-	it, err := s.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
-	if err != nil {
-		return nil, s.view.lost(s.prefix, err)
-	}
-	return &Iter{Iterator: it, view: s.view, prefix: s.prefix}, nil
-}
-
 // indexes looks up each record of the refold in the live view.
 func (r *refold) indexes(live *twin, folded side, fold Fold, found *differences) error {
-	it, err := folded.iterate()
+	it, err := folded.iterate(firstRecord, nil)
 	if err != nil {
 		return err
 	}

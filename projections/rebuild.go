@@ -183,7 +183,8 @@ func (b *rebuild) compare(ctx context.Context) (found differences, err error) {
 	if err != nil {
 		return found, err
 	}
-	err = compare(ctx, b.kind.fold, b.shard.view.name, live, folded, &found)
+	c := comparison{b.kind.fold, b.shard.view.name, live, folded, b.draft.borders}
+	err = c.run(ctx, &found)
 	return found, errors.Join(err, live.reader.Close())
 }
 

@@ -54,6 +54,9 @@ type Config struct {
 	Cache *Cache
 	// MemTable is the size of a memtable in bytes; 0 means 16 MiB. Up to four exist at a time.
 	MemTable uint64
+	// Block is how many bytes of records are read and compressed at once; 0 means 4 KiB. Less is good for who looks for
+	// single records all over, more for who reads many in a row.
+	Block int
 	// ReadOnly opens a store that is there to look at it: nothing is made, healed or tidied up.
 	ReadOnly bool
 	// Logger gets what Pebble has to say that needs a person; nil discards it.
@@ -62,12 +65,13 @@ type Config struct {
 
 // Store holds all views of one kind. It may be used concurrently.
 type Store struct {
-	name string
-	dir  string
-	fs   vfs.FS
-	db   *pebble.DB
-	log  pebbleLogger
-	only bool // to be read
+	name  string
+	dir   string
+	fs    vfs.FS
+	db    *pebble.DB
+	log   pebbleLogger
+	only  bool // to be read
+	block int  // Config.Block
 	// apart keeps records that are written in their order out of the tables of others.
 	apart apart
 	// tables is when a view that is built from its start writes tables of its own.
@@ -84,7 +88,7 @@ type Store struct {
 
 // open opens what is in the directory, or makes a store in it.
 func open(cfg Config) (*Store, error) {
-	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, tables: usualTables, views: make(map[Name]*View)}
+	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, block: cfg.Block, tables: usualTables, views: make(map[Name]*View)}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
@@ -130,6 +134,7 @@ func options(cfg Config) *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].FilterType = pebble.TableFilter
+		o.Levels[i].BlockSize = cfg.Block
 	}
 	return o
 }

@@ -40,6 +40,7 @@ type tables struct {
 	full    chan *pile
 	ended   chan struct{}
 	closing sync.Once
+	samples samples // of the keys; of the goroutine that writes, until it ended
 
 	mu      sync.Mutex
 	written *sync.Cond // pending or err changed
@@ -99,6 +100,7 @@ func (t *tables) close() error {
 	t.closing.Do(func() {
 		close(t.full)
 		<-t.ended
+		t.view.borders = t.samples.cut()
 		t.view.building.Store(nil)
 	})
 	return t.wait()
@@ -203,6 +205,7 @@ func (w *tableWriter) writeAll(p *pile) error {
 		much = g.size > w.sizes.least
 		for i := range g.records {
 			n := g.records[i].n
+			w.samples.take(p, n, w.sizes.least)
 			w.key = append(append(w.key[:0], w.prefix...), p.key(n)...)
 			var err error
 			if p.records[n].dropped {
@@ -230,7 +233,7 @@ func (w *tableWriter) begin() error {
 		return err
 	}
 	w.paths = append(w.paths, path)
-	o := options(Config{})
+	o := options(Config{Block: s.block})
 	o.EnsureDefaults()
 	file = vfs.NewSyncingFile(file, vfs.SyncingFileOptions{BytesPerSync: syncEvery})
 	w.table = sstable.NewWriter(objstorageprovider.NewFileWritable(file), o.MakeWriterOptions(0, s.db.TableFormat()))

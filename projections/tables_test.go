@@ -36,6 +36,9 @@ func TestAViewBuiltInTablesIsTheFold(t *testing.T) {
 		if n := store.Tables(); n < 3 && fold.Name() != "usage" || n < 1 { // totals come together in memory
 			t.Errorf("%s was built in %d tables", fold.Name(), n)
 		}
+		if n := view.Parts(); n < 4 && fold.Name() != "usage" {
+			t.Errorf("%s is compared in %d parts", fold.Name(), n)
+		}
 	}
 }
 

@@ -218,7 +218,7 @@ func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
 		t.head = j.Start()
 	}
 	t.reached = t.head == j.Start()
-	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default}); err != nil {
+	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default, Block: view.View.store.block}); err != nil {
 		return t, err
 	}
 	folded, err := t.store.View(j.Name(), view.Fold.Version())
@@ -419,9 +419,11 @@ func (v *verification) compare(ctx context.Context, t *twin) error {
 		return err
 	}
 	found := differences{first: v.report.Differences}
-	live := side{t.snapshot, t.prefix, t.View}
-	folded := side{reader: t.store.db, prefix: t.folding.view.live.Load().prefix}
-	err := compare(ctx, t.Fold, t.View.name, live, folded, &found)
+	c := comparison{
+		fold: t.Fold, name: t.View.name, borders: t.folding.view.borders,
+		live: side{t.snapshot, t.prefix, t.View}, folded: side{reader: t.store.db, prefix: t.folding.view.live.Load().prefix},
+	}
+	err := c.run(ctx, &found)
 	if err != nil && !errors.Is(err, errUnreadable) {
 		return err
 	}

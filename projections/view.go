@@ -20,6 +20,10 @@ type View struct {
 	broken     atomic.Pointer[error]
 	building   atomic.Pointer[tables] // while it is built from the start of its journal
 	unreadable atomic.Pointer[unreadable]
+
+	// borders cut the records of a view that was built in tables, and that only who built it uses, into parts of about
+	// one size: keys without the prefix, in order.
+	borders [][]byte
 }
 
 // settled returns when what was committed can be read.

@@ -12,6 +12,10 @@ import (
 // Version of the records; views of another one are rebuilt. It follows their format and that of snapshots.
 const Version = 256*(recordFormat-1) + credit.SnapshotFormat
 
+// Block is for the store of statements (projections.Config): they are read in pages and stretches, nearly never
+// record by record.
+const Block = 32 << 10
+
 // cacheAccounts bounds the accounts that a Work keeps between batches, about 300 bytes each.
 const cacheAccounts = 65_536
 

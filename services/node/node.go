@@ -319,13 +319,14 @@ func openViews(cfg Config, log *slog.Logger) (v views, err error) {
 	for _, kind := range []struct {
 		fold  projections.Fold
 		store **projections.Store
-	}{{accountsview.Fold{}, &v.accounts}, {statement.Fold{}, &v.statement}, {usage.Fold{}, &v.usage}} {
+		block int
+	}{{accountsview.Fold{}, &v.accounts, 0}, {statement.Fold{}, &v.statement, statement.Block}, {usage.Fold{}, &v.usage, 0}} {
 		name := kind.fold.Name()
 		written := kind.store == &v.accounts
 		if !written && cfg.Views != nil && !slices.Contains(cfg.Views, name) {
 			continue
 		}
-		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Logger: log})
+		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Block: kind.block, Logger: log})
 		if err != nil {
 			return v, err
 		}
