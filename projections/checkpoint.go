@@ -23,7 +23,7 @@ type ViewHead struct {
 // soon: as long as it is there, nothing of it is given back to the disk.
 func (s *Store) Copy(dir string) ([]ViewHead, error) {
 	// What is in memory only would not be part of it: a store writes no log.
-	if err := s.db.Flush(); err != nil {
+	if err := s.flush(); err != nil {
 		return nil, fmt.Errorf("copy view store %s: %w", s.name, err)
 	}
 	if err := s.db.Checkpoint(dir); err != nil {

@@ -26,6 +26,31 @@ func (s *Store) SmallTables() *Store {
 	return s
 }
 
+// SmallShelves lets the records of late commits be written when they are so many bytes.
+func (s *Store) SmallShelves(size int) *Store {
+	s.shelves.size = size
+	return s
+}
+
+// Shelves is how many views have records in memory, or memory for some, and how many bytes that is in all.
+func (s *Store) Shelves() (views, size int) {
+	for _, v := range s.views {
+		some := false
+		v.shelf.mu.Lock()
+		for _, on := range []*shelved{v.shelf.late, v.shelf.leaving, v.shelf.spare} {
+			if on != nil {
+				some = true
+				size += on.capacity()
+			}
+		}
+		v.shelf.mu.Unlock()
+		if some {
+			views++
+		}
+	}
+	return views, size
+}
+
 // Tables is how many tables the store took in.
 func (s *Store) Tables() int64 { return int64(s.db.Metrics().Ingest.Count) }
 

@@ -79,8 +79,7 @@ func (f *folding) build() {
 	if f.head.Sequence > 0 {
 		return
 	}
-	f.batch.tables = f.view.buildTables()
-	f.batch.bind()
+	f.batch.build(f.view.buildTables())
 	f.limit, f.bytes = tableEntries, f.batch.tables.sizes.pile
 }
 
@@ -90,7 +89,7 @@ func (f *folding) built() error {
 		return nil
 	}
 	err := f.batch.tables.close()
-	f.batch.tables = nil
+	f.batch.build(nil)
 	f.limit, f.bytes = batchEntries, batchBytes
 	return err
 }

@@ -71,7 +71,7 @@ func TestAReaderWaitsForTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := view.NewBatch()
-	batch.tables = view.buildTables()
+	batch.build(view.buildTables())
 	for i := range 20 {
 		for n := range 1000 {
 			if err := batch.Put(fmt.Appendf(batch.Key(), "r%04d", n), fmt.Append(nil, i)); err != nil {

@@ -175,6 +175,9 @@ func (b *rebuild) compare(ctx context.Context) (found differences, err error) {
 			return err
 		}
 		b.result.Position = b.folding.head.Sequence
+		if err := b.shard.view.settled(); err != nil {
+			return err
+		}
 		snapshot := db.NewSnapshot()
 		live = side{snapshot, b.shard.view.live.Load().prefix, b.shard.view}
 		folded = side{reader: snapshot, prefix: b.draft.live.Load().prefix}

@@ -133,30 +133,63 @@ func TestRebuildOfAViewThatTheLoopWrites(t *testing.T) {
 	// A stage from before the switch has to write into what is live after it.
 	stage := view.Stage()
 	defer func() { _ = stage.Close() }()
+	commit := func(c projections.Commit) {
+		t.Helper()
+		loaded := make(map[string]*credit.Account)
+		for i := range c.Entries {
+			e := &c.Entries[i]
+			a := loaded[e.Account]
+			if a == nil {
+				if a, err = view.Load(e.Account); err != nil {
+					t.Fatal(err)
+				}
+				loaded[e.Account] = a
+			}
+			for _, f := range e.Facts {
+				a.Evolve(f.Event, f.At)
+			}
+			stage.Account(a)
+			stage.Key(e.Account, e.Key, e.Hash, c.Head.Sequence, uint32(i))
+		}
+		if err := stage.Commit(c.Head); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := stage.Commit(w.journal.Head()); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range w.write(5, 3) { // compared with though no table has them
+		commit(c)
 	}
 	r, err := s.runner.Rebuild(t.Context(), "accounts", acme, projections.RebuildOptions{})
 	if err != nil || !r.Switched || !r.Compared || l.between != 2 {
 		t.Fatalf("rebuild %+v, %v, %d pauses", r, err, l.between)
 	}
-	c := w.write(1, 1)[0]
-	loaded := make(map[string]bool)
-	for i := range c.Entries {
-		e := &c.Entries[i]
-		a, err := view.Load(e.Account)
-		if err != nil || loaded[e.Account] {
-			t.Fatal("load twice, or", err)
-		}
-		loaded[e.Account] = true
-		for _, f := range e.Facts {
-			a.Evolve(f.Event, f.At)
-		}
-		stage.Account(a)
-		stage.Key(e.Account, e.Key, e.Hash, c.Head.Sequence, uint32(i))
-		if err := stage.Commit(c.Head); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range w.write(3, 3) {
+		commit(c)
+	}
+	s.await(t, w)
+	s.check(t, w)
+
+	wrong := view.NewCommitBatch()
+	defer func() { _ = wrong.Close() }()
+	if err := errors.Join(wrong.Put(append(wrong.Key(), "a-wrong"...), []byte("nonsense")), wrong.Commit(w.journal.Head())); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = s.runner.Rebuild(t.Context(), "accounts", acme, projections.RebuildOptions{Accept: true}); err != nil || !r.Switched || r.Different != 1 {
+		t.Fatalf("rebuild %+v, %v", r, err)
+	}
+	s.check(t, w)
+
+	commit(w.write(1, 3)[0])
+	verified, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: w.journal, Scratch: t.TempDir(), Views: []projections.VerifiedView{{Fold: accounts.Fold{}, View: view.View}}})
+	if err != nil || len(verified.Views) != 1 || verified.Views[0].Position != w.journal.Head().Sequence || verified.Different != 0 {
+		t.Fatalf("verified %+v, %v", verified, err)
+	}
+	commit(w.write(1, 3)[0])
+	w.write(2, 3) // who writes gave up here, and what it put is not in the store
+	if err := projections.CatchUp(t.Context(), accounts.Fold{}, view.View, w.journal, discard, nil); err != nil {
+		t.Fatal(err)
 	}
 	s.await(t, w)
 	s.check(t, w)

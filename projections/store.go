@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -72,12 +74,11 @@ type Store struct {
 	log   pebbleLogger
 	only  bool // to be read
 	block int  // Config.Block
-	// apart keeps records that are written in their order out of the tables of others.
-	apart apart
 	// tables is when a view that is built from its start writes tables of its own.
 	tables tableSizes
 	// damaged is what was found unreadable in its files, if anything was.
 	damaged atomic.Pointer[string]
+	shelves shelves
 	keys    sync.Pool // of *[]byte: a key that is looked up would else be garbage each time
 
 	mu     sync.Mutex
@@ -88,13 +89,12 @@ type Store struct {
 
 // open opens what is in the directory, or makes a store in it.
 func open(cfg Config) (*Store, error) {
-	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, block: cfg.Block, tables: usualTables, views: make(map[Name]*View)}
+	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, block: cfg.Block, tables: usualTables, shelves: shelves{size: shelfSize}, views: make(map[Name]*View)}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
 	o := options(cfg)
 	o.EventListener = &pebble.EventListener{DataCorruption: s.corrupted}
-	o.Experimental.SpanPolicyFunc = s.apart.policy
 	o.ReadOnly, o.ErrorIfNotExists = cfg.ReadOnly, cfg.ReadOnly
 	var err error
 	if s.db, err = openPebble(s.dir, o); err != nil {
@@ -202,7 +202,7 @@ func (s *Store) Close() error {
 	// A damaged store is made anew by the next Open, and a flush may wait for ever: what would make room for it
 	// cannot be merged.
 	if s.Unreadable() == "" {
-		if err := s.db.Flush(); err != nil {
+		if err := s.flush(); err != nil {
 			return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
 		}
 	}
@@ -210,6 +210,19 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close view store %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// flush writes everything that is in memory to the disk.
+func (s *Store) flush() error {
+	s.mu.Lock()
+	views := slices.Collect(maps.Values(s.views))
+	s.mu.Unlock()
+	for _, v := range views {
+		if err := v.shelf.clear(); err != nil {
+			return err
+		}
+	}
+	return s.db.Flush()
 }
 
 // Standing is what a store notes about the view of one journal, beside its records.
@@ -243,8 +256,7 @@ func (s *Store) View(name Name, version uint32) (*View, error) {
 			return nil, fmt.Errorf("create view %s of %s: %w", s.name, name, err)
 		}
 	}
-	v := &View{store: s, name: name}
-	v.live.Store(newGeneration(name, standing))
+	v := s.newView(name, standing)
 	s.views[name] = v
 	return v, nil
 }
@@ -257,9 +269,14 @@ func (s *Store) draft(name Name, version uint32) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.newView(name, Standing{Generation: n, Version: version}), nil
+}
+
+func (s *Store) newView(name Name, standing Standing) *View {
 	v := &View{store: s, name: name}
-	v.live.Store(newGeneration(name, Standing{Generation: n, Version: version}))
-	return v, nil
+	v.shelf = newShelf(v)
+	v.live.Store(newGeneration(name, standing))
+	return v
 }
 
 // nextGeneration is called with s.mu held.

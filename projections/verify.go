@@ -208,7 +208,12 @@ func (v *verification) run(ctx context.Context) (err error) {
 
 func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
 	t := &twin{VerifiedView: view}
+	settled := view.View.settled()
 	t.snap()
+	if settled != nil {
+		t.problem = settled.Error()
+		return t, nil
+	}
 	var err error
 	if t.head, err = checkpointOf(t.snapshot, t.prefix); err != nil {
 		t.problem = fmt.Sprintf("%v: %s", errUnreadable, oneLine(view.View.lost(t.prefix, err)))

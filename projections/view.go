@@ -20,18 +20,24 @@ type View struct {
 	broken     atomic.Pointer[error]
 	building   atomic.Pointer[tables] // while it is built from the start of its journal
 	unreadable atomic.Pointer[unreadable]
+	shelf      *shelf // of the records of its latest commits
 
 	// borders cut the records of a view that was built in tables, and that only who built it uses, into parts of about
 	// one size: keys without the prefix, in order.
 	borders [][]byte
 }
 
-// settled returns when what was committed can be read.
-func (v *View) settled() error {
+// built returns when what was committed while the view was built can be read.
+func (v *View) built() error {
 	if t := v.building.Load(); t != nil {
 		return t.wait()
 	}
 	return nil
+}
+
+// settled returns when all that was committed can be read in the store.
+func (v *View) settled() error {
+	return errors.Join(v.built(), v.shelf.clear())
 }
 
 // Break ends all reading: a commit that was answered could not be written. The store has to be opened anew.
@@ -86,6 +92,9 @@ func (v *View) note(change func(*Standing)) error {
 // become makes another generation of the same journal the live one and deletes the former. It may have
 // switched though the former could not be deleted.
 func (v *View) become(draft *View) (switched bool, err error) {
+	if err := v.settled(); err != nil {
+		return false, err
+	}
 	former := v.live.Load()
 	next := draft.live.Load()
 	if err := v.note(func(s *Standing) { *s = next.standing }); err != nil {
@@ -131,8 +140,11 @@ func (v *View) Get(dst, rest []byte) ([]byte, bool, error) {
 	if broken := v.broken.Load(); broken != nil {
 		return dst, false, *broken
 	}
-	if err := v.settled(); err != nil {
+	if err := v.built(); err != nil {
 		return dst, false, err
+	}
+	if value, known, there, err := v.shelf.get(dst, rest); known || err != nil {
+		return value, there, err
 	}
 	key := v.store.keys.Get().(*[]byte)
 	defer v.store.keys.Put(key)
@@ -160,9 +172,29 @@ func (v *View) Iter(from, to []byte) (*Iter, error) {
 	if broken := v.broken.Load(); broken != nil {
 		return nil, *broken
 	}
-	if err := v.settled(); err != nil {
+	err := v.built()
+	if err == nil && v.shelf.has(from, to) {
+		err = v.shelf.clear()
+	}
+	if err != nil {
 		return nil, err
 	}
+	return v.iter(from, to)
+}
+
+// IterWith is Iter over records none of which changes but in a commit that puts the record of a key as well: it
+// costs no more than that when that record was not put lately.
+func (v *View) IterWith(rest, from, to []byte) (*Iter, error) {
+	if broken := v.broken.Load(); broken == nil && v.building.Load() == nil {
+		if known, err := v.shelf.knows(rest); err == nil && !known {
+			return v.iter(from, to)
+		}
+	}
+	return v.Iter(from, to)
+}
+
+// iter goes over what is in the store.
+func (v *View) iter(from, to []byte) (*Iter, error) {
 	for {
 		g := v.live.Load()
 		it := &Iter{view: v, prefix: g.prefix}
@@ -219,8 +251,11 @@ func (it *Iter) SeekLT(rest []byte) bool {
 // Checkpoint is the place in the journal that the records stand for; Sequence 0, with no journal, when the
 // view is empty.
 func (v *View) Checkpoint() (Head, error) {
-	if err := v.settled(); err != nil {
+	if err := v.built(); err != nil {
 		return Head{}, err
+	}
+	if head, ok := v.shelf.head(); ok {
+		return head, nil
 	}
 	for {
 		g := v.live.Load()
@@ -254,121 +289,6 @@ func checkpointOf(reader pebble.Reader, prefix []byte) (head Head, err error) {
 func checkpointRecord(head Head) []byte {
 	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(head.Hash)+len(head.Journal)), head.Sequence)
 	return append(append(value, head.Hash[:]...), head.Journal...)
-}
-
-// Batch collects records of one view's live generation. It is for one goroutine, and can be used again
-// after Commit or Reset.
-type Batch struct {
-	view   *View
-	batch  *pebble.Batch
-	prefix []byte // of the generation that the batch is for
-	key    []byte
-	// inOrder is how many bytes PutInOrder wrote since that was told to the store, and of which tag.
-	inOrder int
-	tag     byte
-	tables  *tables // that it goes to instead; nil for a batch like any other
-}
-
-// NewBatch returns an empty batch. Close it.
-func (v *View) NewBatch() *Batch {
-	return &Batch{view: v, batch: v.store.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))}
-}
-
-// Reset empties the batch.
-func (b *Batch) Reset() {
-	b.batch.Reset()
-	if b.tables != nil {
-		b.tables.filling.empty()
-	}
-}
-
-// Key returns the prefix, to append the rest of a key to; it is valid until the next call.
-func (b *Batch) Key() []byte {
-	b.bind()
-	b.key = append(b.key[:0], b.prefix...)
-	return b.key
-}
-
-// bind makes an empty batch one for what is the live generation now: the view may have been switched since
-// the batch was used last.
-func (b *Batch) bind() {
-	if b.batch.Empty() {
-		b.prefix = b.view.live.Load().prefix
-	}
-}
-
-// Put sets a record; key is Key with the rest appended.
-func (b *Batch) Put(key, value []byte) error {
-	_, err := b.PutKept(key, value)
-	return err
-}
-
-// PutKept is Put, and returns what the batch keeps as the value: it does not change until Commit or Reset.
-func (b *Batch) PutKept(key, value []byte) ([]byte, error) {
-	b.key = key
-	if b.tables != nil {
-		return b.tables.filling.put(key[len(b.prefix):], value, false), nil
-	}
-	op := b.batch.SetDeferred(len(key), len(value))
-	copy(op.Key, key)
-	copy(op.Value, value)
-	return op.Value, op.Finish()
-}
-
-// PutInOrder is Put for records of a tag, the first byte of their keys, that are written nearly always behind all
-// others of their tag, as an index by time is. A batch has one such tag.
-func (b *Batch) PutInOrder(key, value []byte) error {
-	b.inOrder += len(key) + len(value)
-	b.tag = key[len(b.prefix)]
-	return b.Put(key, value)
-}
-
-// Drop deletes a record; key is Key with the rest appended.
-func (b *Batch) Drop(key []byte) error {
-	b.key = key
-	if b.tables != nil {
-		b.tables.filling.put(key[len(b.prefix):], nil, true)
-		return nil
-	}
-	return b.batch.Delete(key, nil)
-}
-
-// Len is the size of the batch in bytes.
-func (b *Batch) Len() int {
-	if b.tables != nil {
-		return b.tables.filling.size
-	}
-	return b.batch.Len()
-}
-
-// Commit writes the batch and the checkpoint that it leads to, all or nothing and without fsync, and
-// empties it.
-func (b *Batch) Commit(head Head) error {
-	b.bind()
-	if b.tables != nil {
-		return b.tables.commit(head)
-	}
-	err := b.batch.Set(b.prefix, checkpointRecord(head), nil)
-	if err == nil {
-		err = b.batch.Commit(pebble.NoSync)
-	}
-	b.Reset()
-	if err != nil {
-		return fmt.Errorf("view %s of %s: write up to commit %d: %w", b.view.store.name, b.view.name, head.Sequence, err)
-	}
-	if b.inOrder >= muchInOrder {
-		b.view.store.apart.wrote(append(bytes.Clone(b.prefix), b.tag))
-		b.inOrder = 0
-	}
-	return nil
-}
-
-// Close releases the batch.
-func (b *Batch) Close() error {
-	if b.tables != nil {
-		return errors.Join(b.tables.close(), b.batch.Close())
-	}
-	return b.batch.Close()
 }
 
 // AppendText writes s and its end, so that the order of keys is that of the texts and no text can run into

@@ -26,7 +26,7 @@ type puts struct {
 // Stage returns an empty stage, to be used again and again. Close it. After the view was switched to a new
 // generation (a rebuild) the stage has to be empty.
 func (v *View) Stage() *Stage {
-	s := &Stage{batch: v.NewBatch()}
+	s := &Stage{batch: v.NewCommitBatch()}
 	s.to = s.batch
 	s.bind()
 	return s
@@ -51,7 +51,7 @@ func (p *puts) Key(account, key string, hash credit.Hash, sequence uint64, offse
 	}
 	var buf [keySize]byte
 	value := Key{Hash: hash, Sequence: sequence, Offset: offset}.append(buf[:0])
-	p.note(p.to.PutInOrder(appendKey(p.to.Key(), account, key), value))
+	p.note(p.to.Put(appendKey(p.to.Key(), account, key), value))
 }
 
 // Catalog keeps a version of the tenant's rules.

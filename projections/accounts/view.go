@@ -62,8 +62,8 @@ func (v *View) loadHead(account string) (*credit.Account, error) {
 func (v *View) loadParts(account string) (*credit.Account, error) {
 	var buf [160]byte
 	from := appendAccount(buf[:0], account)
-	var end [160]byte
-	iter, err := v.Iter(from, append(append(end[:0], from...), loadUntil))
+	var head, end [160]byte
+	iter, err := v.IterWith(appendPart(head[:0], account, credit.PartHead, ""), from, append(append(end[:0], from...), loadUntil))
 	if err != nil {
 		return nil, err
 	}
