@@ -2,6 +2,7 @@ package node
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,9 @@ import (
 // that charge until they are refused. It says of each charge what became of it.
 func runWriter(dir, services, writer string) error {
 	ctx := context.Background()
-	n, err := Start(ctx, Config{Data: dir, Catalogs: "../../deploy/catalogs", Views: []string{}, External: External{URL: services, WriterURL: writer}})
+	starting, cancel := context.WithTimeout(ctx, 20*time.Second) // a server that is not there is waited for, for ever
+	defer cancel()
+	n, err := Start(starting, Config{Data: dir, Catalogs: "../../deploy/catalogs", Views: []string{}, External: External{URL: services, WriterURL: writer}})
 	if err != nil {
 		return err
 	}
@@ -63,14 +66,16 @@ func sticker(account, key string) accounts.Request {
 type other struct {
 	cmd   *exec.Cmd
 	dir   string
-	lines chan string
+	lines chan string  // closed when it has ended
+	last  bytes.Buffer // what it said before it ended
+	wait  func() error
 }
 
 func startOther(t *testing.T, e *elsewhere) *other {
 	t.Helper()
 	o := &other{cmd: exec.Command(os.Args[0]), dir: t.TempDir(), lines: make(chan string, 1<<20)}
 	o.cmd.Env = append(os.Environ(), "CREDITS_WRITER="+o.dir, "CREDITS_WRITER_SERVICES="+e.url("services"), "CREDITS_WRITER_WRITER="+e.url("writer"))
-	o.cmd.Stderr = os.Stderr
+	o.cmd.Stderr = &o.last
 	out, err := o.cmd.StdoutPipe()
 	if err == nil {
 		err = o.cmd.Start()
@@ -85,12 +90,25 @@ func startOther(t *testing.T, e *elsewhere) *other {
 			o.lines <- lines.Text()
 		}
 	})
+	o.wait = sync.OnceValue(func() error {
+		reading.Wait()
+		return o.cmd.Wait()
+	})
 	t.Cleanup(func() {
 		_ = o.cmd.Process.Kill()
-		reading.Wait()
-		_ = o.cmd.Wait()
+		_ = o.wait()
 	})
 	return o
+}
+
+// line is the next thing that it says. It is not to end before the test has seen what it is for.
+func (o *other) line(t *testing.T) string {
+	t.Helper()
+	line, running := <-o.lines
+	if !running {
+		t.Fatalf("the other writer has ended (%v), saying:\n%s", o.wait(), &o.last)
+	}
+	return line
 }
 
 func (o *other) signal(t *testing.T, s syscall.Signal) {
@@ -150,8 +168,12 @@ func TestAWriterThatWasStoppedIsHarmlessWhenItGoesOn(t *testing.T) {
 	old := startOther(t, e)
 	acknowledged := make(map[string]bool)
 	for len(acknowledged) < 200 {
-		if key, yes := strings.CutPrefix(<-old.lines, "yes "); yes {
+		line := old.line(t)
+		if key, yes := strings.CutPrefix(line, "yes "); yes {
 			acknowledged[key] = true
+		}
+		if strings.HasPrefix(line, "no ") {
+			t.Fatalf("the other writer is refused before anybody stops it: %s", line)
 		}
 	}
 	old.signal(t, syscall.SIGSTOP)
@@ -166,15 +188,13 @@ func TestAWriterThatWasStoppedIsHarmlessWhenItGoesOn(t *testing.T) {
 	}
 	old.signal(t, syscall.SIGCONT)
 	refused := 0
-	for line := range old.lines {
+	for line := ""; line != "over"; {
+		line = old.line(t)
 		if key, yes := strings.CutPrefix(line, "yes "); yes {
 			acknowledged[key] = true
 		}
 		if strings.HasPrefix(line, "no ") {
 			refused++
-		}
-		if line == "over" {
-			break
 		}
 	}
 	if refused != 8 {
