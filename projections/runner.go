@@ -173,9 +173,11 @@ func (r *Runner) kind(view string) (*kind, error) {
 	if k := r.kinds[view]; k != nil {
 		return k, nil
 	}
-	names := slices.Sorted(maps.Keys(r.kinds))
-	return nil, fmt.Errorf("there is no view %q; there are %s", view, strings.Join(names, ", "))
+	return nil, fmt.Errorf("there is no view %q; there are %s", view, strings.Join(r.Kinds(), ", "))
 }
+
+// Kinds are the names of the kinds of views that are run.
+func (r *Runner) Kinds() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 
 // Progress of a rebuild, in commits.
 type Progress struct {

@@ -15,7 +15,7 @@ func (a *app) tenantCommand() *cobra.Command {
 	create := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Create a tenant; it has no catalog yet",
-		Example: "  credits tenant create acme && credits catalog publish acme.yaml",
+		Example: "  credits tenant create acme && credits catalog publish acme.yaml --tenant acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			raw, err := a.client().send(cmd.Context(), request{
@@ -27,7 +27,7 @@ func (a *app) tenantCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(raw, func(w io.Writer) { fmt.Fprintf(w, "tenant %s created\n", args[0]) })
+			return a.show(raw, func(w io.Writer) { fmt.Fprintf(w, "tenant %s is there\n", args[0]) })
 		},
 	}
 	create.Flags().IntVar(&shards, "shards", 1, "journals that its accounts are spread over; cannot change later")

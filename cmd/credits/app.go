@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"time"
 
@@ -60,7 +61,12 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong use.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("credits {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err.Error()} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if number := belowZero.FindString(err.Error()); number != "" {
+			return wrongUse("%s is taken for a flag: quantities and amounts are above zero", number)
+		}
+		return usageError{err.Error()}
+	})
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run it:"},
 		&cobra.Group{ID: groupSpend, Title: "An account's credits:"},
@@ -87,6 +93,9 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong use.`,
 	}
 	return root
 }
+
+// belowZero finds the number in what is said about one that is no flag.
+var belowZero = regexp.MustCompile(`-[0-9.]+$`)
 
 // version is that of the module, or the commit that the program was built from.
 func version() string {

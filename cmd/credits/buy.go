@@ -113,6 +113,9 @@ func (a *app) pay(ctx context.Context, account, id, sandbox string) (json.RawMes
 func printPurchase(w io.Writer, p purchase) {
 	fmt.Fprintf(w, "purchase %s: %s\n", p.Purchase, strings.ReplaceAll(p.Status, "_", " "))
 	fmt.Fprintf(w, "%s credits for %s %s\n", grouped(p.Credits), p.Price.Currency, p.Price.Amount)
+	if p.Status == "processing" {
+		fmt.Fprintln(w, "they are there when the payment is confirmed: credits history shows it")
+	}
 	if p.Status == "awaiting_payment" {
 		fmt.Fprintf(w, "to be paid by %s\n", moment(p.PaysUntil))
 		if p.CheckoutURL != "" {

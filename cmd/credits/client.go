@@ -172,7 +172,7 @@ func (c *client) send(ctx context.Context, r request, into any) (json.RawMessage
 func (c *client) once(ctx context.Context, r request, body []byte) (answer json.RawMessage, wait time.Duration, err error) {
 	response, err := c.open(ctx, r, body)
 	if err != nil {
-		if errors.As(err, new(*unreachable)) {
+		if errors.As(err, new(*unreachable)) || errors.As(err, new(usageError)) {
 			return nil, -1, err
 		}
 		return nil, 200 * time.Millisecond, err
@@ -199,8 +199,8 @@ func (c *client) open(ctx context.Context, r request, body []byte) (*http.Respon
 		address += "?" + r.query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", r.method, address, err)
+	if err != nil || req.URL.Host == "" {
+		return nil, wrongUse("--server %s: a URL such as http://%s is expected", c.base, defaultListen)
 	}
 	if body != nil {
 		media := r.media

@@ -44,7 +44,7 @@ func run(ctx context.Context, a *app, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return exitOK
@@ -52,6 +52,9 @@ func run(ctx context.Context, a *app, args []string) int {
 		return exitFailed
 	case !a.started || errors.As(err, new(usageError)):
 		fmt.Fprintf(a.stderr, "credits: %v\n", err)
+		if command != root {
+			fmt.Fprintf(a.stderr, "Usage: %s\n", command.UseLine())
+		}
 		fmt.Fprintln(a.stderr, "Run the command with --help for its arguments and an example.")
 		return exitUsage
 	}

@@ -169,6 +169,9 @@ func TestWrongUseIsExitCode2(t *testing.T) {
 		"balance a --tenant t --output xml",
 		"usage a sticker 0 --tenant t",
 		"usage a sticker many --tenant t",
+		"usage a sticker -1 --tenant t",
+		"balance a --tenant t --server nonsense",
+		"balance a --tenant t --server 127.0.0.1:8080",
 		"usage a sticker 1 --tenant t --attribute nonsense",
 		"buy a --tenant t",
 		"buy a --tenant t --pack p --amount USD",
@@ -190,6 +193,38 @@ func TestWrongUseIsExitCode2(t *testing.T) {
 		if r.code != exitUsage || r.stdout != "" || !strings.HasPrefix(r.stderr, "credits: ") {
 			t.Errorf("credits %s: %+v", line, r)
 		}
+		if command := strings.Fields(line)[0]; command != "nonsense" && !strings.Contains(r.stderr, "\nUsage: credits "+command+" ") {
+			t.Errorf("credits %s does not say how it is used: %s", line, r.stderr)
+		}
+	}
+}
+
+// Who mistypes is told what there is, or what to do next.
+func TestRefusalsSayWhatToDoNext(t *testing.T) {
+	p := program{t, map[string]string{"CREDITS_TENANT": "tecpet"}}
+	p.serve(filepath.Join(t.TempDir(), "data"), "--dev", "--catalogs", "../../deploy/catalogs")
+	p.must("account", "set", "a", "--plan", "ai")
+	for line, says := range map[string]string{
+		"usage nobody sticker 1":            "credits account set ACCOUNT",
+		"usage a sticker -1":                "-1 is taken for a flag: quantities and amounts are above zero",
+		"usage a nothing 1":                 "credits catalog show lists the meters",
+		"balance a --server nonsense":       "--server nonsense: a URL such as http://127.0.0.1:8080 is expected",
+		"balance a --server 127.0.0.1:8080": "--server 127.0.0.1:8080: a URL such as",
+		"balance a --tenant nobody":         "credits tenant create",
+		"balance a --key cs_wrong":          "--key or CREDITS_KEY",
+		"rebuild nothing":                   "there are accounts, statement, usage",
+		"history a --type nonsense":         "there are purchase, grant, usage",
+		"replay --type Nonsense":            "there are AccountOpened, ",
+		"key revoke nothing":                "credits key list",
+		"serve --data " + t.TempDir() + " --listen " + strings.TrimPrefix(p.env["CREDITS_SERVER"], "http://"):                 "choose another address with --listen",
+		"serve --data " + t.TempDir() + " --listen 127.0.0.1:0 --nats-listen " + strings.TrimPrefix(p.env["NATS"], "nats://"): "choose another address with --listen and --nats-listen",
+	} {
+		if r := p.run(strings.Split(line, " ")...); r.code == exitOK || !strings.Contains(r.stderr, says) {
+			t.Errorf("credits %s does not say %q: %+v", line, says, r)
+		}
+	}
+	if r := p.run("replay", "--account", "nobody"); r.code != exitOK || r.stdout != "" || !strings.Contains(r.stderr, "Nothing of this is in the journal") {
+		t.Errorf("replay of an account that is not there: %+v", r)
 	}
 }
 

@@ -35,6 +35,7 @@ in which it was recorded. With --data it reads the journal of a stopped server.`
 				query.Set("follow", "true")
 			}
 			return a.withNode(cmd.Context(), func(c *client) error {
+				found := false
 				for line, err := range c.lines(cmd.Context(), request{
 					method: http.MethodGet, path: tenantPath(a.tenant, "events"), query: query,
 				}) {
@@ -44,12 +45,16 @@ in which it was recorded. With --data it reads the journal of a stopped server.`
 					if err != nil {
 						return err
 					}
+					found = true
 					if _, err := fmt.Fprintf(a.stdout, "%s\n", line); err != nil {
 						return fmt.Errorf("write the journal: %w", err)
 					}
 				}
 				if follow && cmd.Context().Err() == nil {
 					return errors.New("the server ended the stream")
+				}
+				if !found {
+					fmt.Fprintln(a.stderr, "Nothing of this is in the journal.")
 				}
 				return nil
 			})

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,6 +157,9 @@ func isLoopback(host string) bool {
 
 func (a *app) serve(ctx context.Context, cfg node.Config) error {
 	n, err := node.Start(ctx, cfg)
+	if err != nil && strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) { // of NATS there is only the text
+		return fmt.Errorf("%w\nAnother program listens there: stop it, or choose another address with --listen and --nats-listen (port 0 takes a free one)", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"creditstream/events/credit"
@@ -158,6 +159,15 @@ func history(c *call) (reply, error) {
 	return replyOf(answer, texts.fault)
 }
 
+// list puts the values of a field into words.
+func list[T ~string](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = string(v)
+	}
+	return strings.Join(words, ", ")
+}
+
 func (c *call) historyQuery() (q statement.Query, err error) {
 	values := c.r.URL.Query()
 	q = statement.Query{
@@ -165,7 +175,7 @@ func (c *call) historyQuery() (q statement.Query, err error) {
 		Type: statement.Type(values.Get("type")), Pool: values.Get("pool"),
 	}
 	if q.Type != "" && !slices.Contains(statement.Types(), q.Type) {
-		return q, invalid("type", "there is no such type of line")
+		return q, invalid("type", "there is no such type of line; there are "+list(statement.Types()))
 	}
 	if q.Limit, err = c.limit(); err != nil {
 		return q, err

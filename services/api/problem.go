@@ -118,7 +118,7 @@ func ProblemOf(err error, scale int) *Problem {
 		p.Field = "actor"
 		return p
 	case errors.Is(err, credentials.ErrUnknownKey):
-		return problem(codeNotFound, "there is no such key")
+		return problem(codeNotFound, "there is no such key; credits key list, or GET "+adminPath+"/keys, lists them")
 	}
 	p := problem(codeUnavailable, unavailableDetail(err))
 	p.retryAfter = time.Second

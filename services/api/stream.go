@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +94,9 @@ func (c *call) eventFilter() (f eventFilter, shards []int, err error) {
 	}
 	f.kind = q.Get("type")
 	if f.kind != "" && !strings.Contains(f.kind, ".") {
+		if !slices.Contains(credit.Kinds(), f.kind) {
+			return f, nil, invalid("type", "there is no such type of event; there are "+list(credit.Kinds()))
+		}
 		f.kind = credit.TypeOf(f.kind)
 	}
 	all := len(c.tenant.Shards())
