@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -188,4 +189,37 @@ func hungUp(w *wheel) (n int) {
 		}
 	}
 	return n
+}
+
+// watchedSource is a source of random numbers that says how late the thread of whoever uses it may be woken.
+type watchedSource struct {
+	rand.Source
+	slack map[int]int // by nanoseconds, how often
+}
+
+func (s watchedSource) Uint64() uint64 {
+	slack, _ := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	s.slack[slack]++
+	return s.Source.Uint64()
+}
+
+// Whoever starts requests at fixed instants is woken at these, and as before afterwards.
+func TestWheelIsWokenInTime(t *testing.T) {
+	w := wheelAt(t, 1, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"allowed":true}`) })
+	watched := watchedSource{rand.NewPCG(1, 2), make(map[int]int)}
+	w.lanes[0].random = rand.New(watched)
+	w.lanes[0].target.names = make([]string, 3) // so that there is a choice
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	if err := w.turn(t.Context(), start, start.Add(10*time.Millisecond), time.Millisecond, start.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if len(watched.slack) != 1 || watched.slack[1] < 10 {
+		t.Errorf("woken so many nanoseconds late so often: %v", watched.slack)
+	}
+	watched.Uint64()
+	if len(watched.slack) != 2 {
+		t.Errorf("the thread is still woken in time: %v", watched.slack)
+	}
 }
