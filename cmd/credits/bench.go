@@ -67,7 +67,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 	flags.IntVar(&b.Lots, "lots", 1, "lots of each account at the start")
 	flags.IntVar(&b.WorkingSet, "working-set", 0, "how many of the accounts are charged (default all)")
 	flags.Float64Var(&b.Zipf, "zipf", 0, "charge some accounts more than others, with this exponent above 1 (default: all alike, mixed 1.1)")
-	flags.IntVar(&b.Connections, "connections", 0, "connections that the clients share at the NATS door (default one for 64 clients)")
+	flags.IntVar(&b.Connections, "connections", 0, "connections that the clients share at the NATS door (default one for 64 clients, four at most)")
 	flags.BoolVar(&b.apart, "apart", false, "run the server in a process of its own, behind the door nats or http")
 	flags.StringVar(&b.Dir, "dir", ".", "`directory` whose disk is measured; the data is removed afterwards")
 	flags.StringSliceVar(&b.Views, "views", nil, "views to fold while the load runs, beside accounts")

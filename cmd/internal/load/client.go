@@ -24,18 +24,17 @@ type client struct {
 
 // run asks, waits for the answer, and asks again.
 func (c *client) run(ctx context.Context, until time.Time) error {
-	for {
-		start := time.Now()
-		if !start.Before(until) {
-			return nil
-		}
+	for start := time.Now(); start.Before(until); {
 		n, err := c.once(ctx, start)
 		if err != nil {
 			return err
 		}
-		took := time.Since(start).Microseconds()
+		answered := time.Now()
+		took := answered.Sub(start).Microseconds()
 		c.tallies.note(c.number, func(m *measured) { m.add(took, n, c.spent) })
+		start = answered
 	}
+	return nil
 }
 
 // once does what the profile says, and returns how many charges or checks were answered.

@@ -39,7 +39,8 @@ type Config struct {
 	Zipf float64
 	// Rate, when set, is how many charges a second are due, whatever becomes of those before.
 	Rate int
-	// Connections is how many connections the clients share at the NATS door; default one for 64 clients.
+	// Connections is how many connections the clients share at the NATS door; default one for 64 clients, and four
+	// for more than 192.
 	Connections int
 	Dir         string    // where the data directory is made; default: the current one
 	Keep        bool      // leave the data directory there
@@ -52,6 +53,10 @@ type Config struct {
 	// Serve is a command line that runs Serve, for a server in a process of its own; empty runs it in this one.
 	Serve []string
 }
+
+// usualConnections is how many connections the clients share at most by themselves. Each more makes what leaves in one
+// write smaller.
+const usualConnections = 4
 
 func (c *Config) setDefaults() error {
 	p, ok := profiles[c.Profile]
@@ -70,7 +75,7 @@ func (c *Config) setDefaults() error {
 	orInt(&c.Accounts, p.accounts, 10_000)
 	orInt(&c.Lots, 1)
 	orInt(&c.WorkingSet, c.Accounts)
-	orInt(&c.Connections, (c.Clients+63)/64)
+	orInt(&c.Connections, min((c.Clients+63)/64, usualConnections))
 	if c.Duration == 0 {
 		c.Duration = 10 * time.Second
 	}

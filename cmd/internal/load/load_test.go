@@ -260,3 +260,13 @@ func TestMarks(t *testing.T) {
 		t.Errorf("%d marks, want 10", n)
 	}
 }
+
+// Clients share a connection by the dozen, and never many connections, unless they are told to.
+func TestConnectionsThatClientsShare(t *testing.T) {
+	for _, try := range []struct{ clients, asked, want int }{{1, 0, 1}, {64, 0, 1}, {65, 0, 2}, {256, 0, 4}, {1000, 0, 4}, {1000, 16, 16}} {
+		cfg := Config{Profile: "nats", Clients: try.clients, Connections: try.asked}
+		if err := cfg.setDefaults(); err != nil || cfg.Connections != try.want {
+			t.Errorf("%d clients that asked for %d share %d connections, %v; want %d", try.clients, try.asked, cfg.Connections, err, try.want)
+		}
+	}
+}
