@@ -155,7 +155,8 @@ func TestSamplesCutAViewIntoEvenParts(t *testing.T) {
 				keys = append(keys, k)
 				p.put([]byte(k), make([]byte, rng.IntN(40)), false)
 			}
-			for _, g := range p.byTag() {
+			for _, g := range new(sorter).byTag(p) {
+				g.sort(p)
 				for _, r := range g.records {
 					s.take(p, r.n, every)
 				}

@@ -1,19 +1,11 @@
 package projections
 
-import (
-	"bytes"
-	"cmp"
-	"encoding/binary"
-	"iter"
-	"math"
-	"slices"
-)
+import "iter"
 
 // pile is records in the order in which they were put, to be taken by key. It is used again after it was emptied.
 type pile struct {
 	chunks  [][]byte // keys and values, one after the other
 	records []piled
-	ranks   []ranked
 	size    int // in bytes, with what is kept beside keys and values
 	head    Head
 }
@@ -25,16 +17,10 @@ type piled struct {
 	dropped    bool
 }
 
-// ranked is a record with the first bytes of its key in which those of its tag differ: most comparisons need no more.
-type ranked struct {
-	high, low uint64
-	n         uint32 // in records
-}
-
 const (
 	leastChunk = 32 << 10 // of the first; the next are twice as large each, up to chunkSize
 	chunkSize  = 1 << 20
-	// perRecord is what a record takes beside its key and value.
+	// perRecord is what a record takes beside its key and value; half of it is in the sorter, which two piles share.
 	perRecord = 44
 )
 
@@ -75,87 +61,6 @@ func (p *pile) value(n uint32) []byte {
 	return p.chunks[r.chunk][r.at+r.key : r.at+r.key+r.value]
 }
 
-// group is the records of one tag.
-type group struct {
-	tag     byte
-	records []ranked // by key
-	size    int
-}
-
-// byTag sorts the records, and of those with one key keeps the last.
-func (p *pile) byTag() []group {
-	counts, sizes := [math.MaxUint8 + 1]int{}, [math.MaxUint8 + 1]int{}
-	for i := range p.records {
-		tag := p.chunks[p.records[i].chunk][p.records[i].at]
-		counts[tag]++
-		sizes[tag] += int(p.records[i].key + p.records[i].value)
-	}
-	p.ranks = slices.Grow(p.ranks[:0], len(p.records))[:len(p.records)]
-	var groups []group
-	places, at := [math.MaxUint8 + 1]int{}, 0
-	for tag, count := range counts {
-		if places[tag] = at; count > 0 {
-			groups = append(groups, group{byte(tag), p.ranks[at : at+count], sizes[tag]})
-			at += count
-		}
-	}
-	for i := range p.records {
-		tag := p.chunks[p.records[i].chunk][p.records[i].at]
-		p.ranks[places[tag]].n = uint32(i)
-		places[tag]++
-	}
-	for i := range groups {
-		groups[i].records = p.sort(groups[i].records)
-	}
-	return groups
-}
-
-func (p *pile) sort(records []ranked) []ranked {
-	first := p.key(records[0].n)
-	same := len(first)
-	for i := range records {
-		same = common(first[:same], p.key(records[i].n))
-	}
-	for i := range records {
-		records[i].high, records[i].low = rank(p.key(records[i].n)[same:])
-	}
-	slices.SortFunc(records, func(a, b ranked) int {
-		if c := cmp.Or(cmp.Compare(a.high, b.high), cmp.Compare(a.low, b.low)); c != 0 {
-			return c
-		}
-		return cmp.Or(bytes.Compare(p.key(a.n)[same:], p.key(b.n)[same:]), cmp.Compare(a.n, b.n))
-	})
-	kept := records[:0]
-	for i := range records {
-		if i+1 < len(records) && records[i].high == records[i+1].high && records[i].low == records[i+1].low && bytes.Equal(p.key(records[i].n), p.key(records[i+1].n)) {
-			continue
-		}
-		kept = append(kept, records[i])
-	}
-	return kept
-}
-
-// common is how many bytes two keys have in common at their beginning.
-func common(a, b []byte) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
-}
-
-// rank is the first sixteen bytes of a key as numbers.
-func rank(key []byte) (high, low uint64) {
-	if len(key) >= 16 {
-		return binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])
-	}
-	var first [16]byte
-	copy(first[:], key)
-	return binary.BigEndian.Uint64(first[:]), binary.BigEndian.Uint64(first[8:])
-}
-
 // all yields the records in the order in which they were put.
 func (p *pile) all() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
@@ -166,3 +71,18 @@ func (p *pile) all() iter.Seq[uint32] {
 		}
 	}
 }
+
+// touch reads a byte in each line of memory of a record, and returns their sum. Records that come by key are nowhere
+// near each other: who touches the next few before he takes the first waits for the memory of all of them once.
+func (p *pile) touch(n uint32) (sum byte) {
+	r := &p.records[n]
+	chunk := p.chunks[r.chunk]
+	end := r.at + r.key + r.value
+	for at := r.at; at < end; at += cacheLine {
+		sum += chunk[at]
+	}
+	return sum + chunk[end-1]
+}
+
+// cacheLine is how many bytes of memory a processor reads at once, on most.
+const cacheLine = 64

@@ -29,7 +29,8 @@ type Fold interface {
 type Work interface {
 	// Apply folds one entry. It may write to b, or keep to itself until Flush. It keeps nothing of e but texts: its
 	// facts, and what a UsageRecorded consists of, are memory that is used again (credit.Slab). Events of other kinds
-	// are never changed, and may be kept.
+	// are never changed, and may be kept. The account and key of e, and the description and attributes of a
+	// UsageRecorded, are parts of the commit: who keeps one copies it, or else all of the commit stays in memory.
 	Apply(b *Batch, at Position, e *credit.Entry) error
 	// Full says that enough is kept for a batch: the larger, the more entries fall on one record, and the more
 	// memory they take.

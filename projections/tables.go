@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -40,13 +42,15 @@ type tables struct {
 	full    chan *pile
 	ended   chan struct{}
 	closing sync.Once
-	samples samples // of the keys; of the goroutine that writes, until it ended
+	// Of the goroutine that writes, until it ended.
+	sorter  sorter
+	samples samples
+	files   int
 
 	mu      sync.Mutex
 	written *sync.Cond // pending or err changed
 	pending int        // piles that are not in the store yet
 	err     error      // of the first that could not be written
-	files   int
 }
 
 // piles is how many there are of a view: one is filled while the other is written.
@@ -140,16 +144,73 @@ func (t *tables) write(p *pile) (err error) {
 	if err := s.fs.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	w := tableWriter{tables: t, dir: dir}
-	defer func() { err = errors.Join(err, w.close()) }()
-	if err := w.writeAll(p); err != nil {
+	files := t.plan(p, dir)
+	taken := false
+	defer func() {
+		for _, w := range files {
+			err = errors.Join(err, w.close(taken))
+		}
+	}()
+	if err := writeAll(files, p); err != nil {
 		return err
 	}
-	if err := s.db.Ingest(context.Background(), w.paths); err != nil {
+	var paths []string
+	for _, w := range files {
+		paths = append(paths, w.path)
+		t.samples.keys = append(t.samples.keys, w.samples.keys...)
+	}
+	if err := s.db.Ingest(context.Background(), paths); err != nil {
 		return err
 	}
-	w.paths = nil // they are the store's now
+	taken = true // they are the store's now
 	return nil
+}
+
+// plan says which files a pile is written to: they do not overlap. The checkpoint, which sorts first, is in the first.
+// A tag that has much gets two files of its own: they are written at the same time, and records in the order of time
+// never lie across those of before.
+func (t *tables) plan(p *pile, dir string) (files []*tableWriter) {
+	next := func() *tableWriter {
+		t.files++
+		path := t.view.store.fs.PathJoin(dir, fmt.Sprintf("%d-%d.sst", t.view.Standing().Generation, t.files))
+		files = append(files, &tableWriter{tables: t, path: path})
+		return files[len(files)-1]
+	}
+	file := next()
+	file.first = true
+	for _, g := range t.sorter.byTag(p) {
+		if g.size <= t.sizes.least {
+			if file == nil {
+				file = next()
+			}
+			file.groups = append(file.groups, g)
+			continue
+		}
+		file = nil
+		lesser, greater := g.halves()
+		for _, half := range []group{lesser, greater} {
+			if len(half.records) > 0 {
+				next().groups = []group{half}
+			}
+		}
+	}
+	return files
+}
+
+// writeAll writes as many files at a time as there are processors.
+func writeAll(files []*tableWriter, p *pile) error {
+	failed := make([]error, len(files))
+	var next atomic.Int64
+	var writing sync.WaitGroup
+	for range min(len(files), runtime.GOMAXPROCS(0)) {
+		writing.Go(func() {
+			for n := int(next.Add(1)) - 1; n < len(files); n = int(next.Add(1)) - 1 {
+				failed[n] = files[n].write(p)
+			}
+		})
+	}
+	writing.Wait()
+	return errors.Join(failed...)
 }
 
 // writeBatch writes a pile as a batch.
@@ -174,51 +235,61 @@ func (t *tables) writeBatch(p *pile) error {
 	return errors.Join(b.Commit(pebble.NoSync), b.Close())
 }
 
-// tableWriter writes the files of one pile.
+// tableWriter writes one file.
 type tableWriter struct {
 	*tables
-	dir   string
-	paths []string
-	table *sstable.Writer
-	key   []byte
+	path    string
+	first   bool    // it has the checkpoint
+	groups  []group // by tag
+	table   *sstable.Writer
+	made    bool
+	samples samples
+	key     []byte
+	touched byte
 }
 
-// writeAll writes the checkpoint, which sorts first, and the records. A tag that has much gets files of its own:
-// records in the order of time then never lie across those of before.
-func (w *tableWriter) writeAll(p *pile) error {
+func (w *tableWriter) write(p *pile) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	if err := w.table.Set(w.prefix, checkpointRecord(p.head)); err != nil {
-		return err
-	}
-	much := false
-	for _, g := range p.byTag() {
-		if was := much; was || g.size > w.sizes.least {
-			if err := w.end(); err != nil {
-				return err
-			}
-			if err := w.begin(); err != nil {
-				return err
-			}
+	if w.first {
+		if err := w.table.Set(w.prefix, checkpointRecord(p.head)); err != nil {
+			return err
 		}
-		much = g.size > w.sizes.least
-		for i := range g.records {
-			n := g.records[i].n
-			w.samples.take(p, n, w.sizes.least)
-			w.key = append(append(w.key[:0], w.prefix...), p.key(n)...)
-			var err error
-			if p.records[n].dropped {
-				err = w.table.Delete(w.key)
-			} else {
-				err = w.table.Set(w.key, p.value(n))
-			}
-			if err != nil {
-				return err
-			}
+	}
+	for i := range w.groups {
+		w.groups[i].sort(p)
+		if err := w.group(p, w.groups[i].records); err != nil {
+			return err
 		}
 	}
 	return w.end()
+}
+
+// ahead is how many records are touched before the first of them is written.
+const ahead = 16
+
+func (w *tableWriter) group(p *pile, records []ranked) error {
+	for i := range records {
+		if i%ahead == 0 {
+			for _, r := range records[i:min(i+ahead, len(records))] {
+				w.touched += p.touch(r.n)
+			}
+		}
+		n := records[i].n
+		w.samples.take(p, n, w.sizes.least)
+		w.key = append(append(w.key[:0], w.prefix...), p.key(n)...)
+		var err error
+		if p.records[n].dropped {
+			err = w.table.Delete(w.key)
+		} else {
+			err = w.table.Set(w.key, p.value(n))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // syncEvery is how many bytes of a table the disk is asked to take at a time, while the next are written.
@@ -226,13 +297,11 @@ const syncEvery = 1 << 20
 
 func (w *tableWriter) begin() error {
 	s := w.view.store
-	w.files++
-	path := s.fs.PathJoin(w.dir, fmt.Sprintf("%d-%d.sst", w.view.Standing().Generation, w.files))
-	file, err := s.fs.Create(path, "creditstream")
+	file, err := s.fs.Create(w.path, "creditstream")
 	if err != nil {
 		return err
 	}
-	w.paths = append(w.paths, path)
+	w.made = true
 	o := options(Config{Block: s.block})
 	o.EnsureDefaults()
 	file = vfs.NewSyncingFile(file, vfs.SyncingFileOptions{BytesPerSync: syncEvery})
@@ -247,15 +316,15 @@ func (w *tableWriter) end() error {
 	return err
 }
 
-// close removes what was not taken in.
-func (w *tableWriter) close() (err error) {
+// close removes the file where the store did not take it in.
+func (w *tableWriter) close(taken bool) error {
 	if w.table != nil {
 		_ = w.table.Close() // it is removed
 	}
-	for _, path := range w.paths {
-		err = errors.Join(err, w.view.store.fs.Remove(path))
+	if taken || !w.made {
+		return nil
 	}
-	return err
+	return w.view.store.fs.Remove(w.path)
 }
 
 // draftsOf is where tables are written before the store takes them in.

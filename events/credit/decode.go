@@ -38,8 +38,8 @@ func DecodeCommit(body []byte) ([]Entry, error) { return new(Decoder).Decode(bod
 func (d *Decoder) Decode(body []byte) ([]Entry, error) { return d.decode(nil, body) }
 
 // DecodeInto is Decode for those who do not keep what they read: the entries, their facts, and the uses among the
-// events are the slab's, and good until it is used again. The keys of entries, and the descriptions and attributes
-// of uses, are parts of body, as Fact.Raw is. What else there is, events of other kinds and all other texts, may be kept.
+// events are the slab's, and good until it is used again. The accounts and keys of entries, and the descriptions and
+// attributes of uses, are parts of body, as Fact.Raw is: who keeps one of them without a copy keeps all of it. What else there is, events of other kinds and all other texts, may be kept.
 func (d *Decoder) DecodeInto(s *Slab, body []byte) ([]Entry, error) {
 	s.reset()
 	entries, err := d.decode(s, body)

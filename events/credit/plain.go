@@ -47,12 +47,20 @@ func (d *Decoder) plainAttributes(c *cursor, s *Slab, ev *envelope) (ok bool) {
 		if !ok {
 			return false
 		}
-		ev.entry.Account = d.word(text)
+		ev.entry.Account = d.account(s, text)
 	}
 	if !c.skip(`,"time":"`) || !d.plainTime(c, &ev.time) || !c.skip(`,"recordedtime":"`) || !d.plainTime(c, &ev.entry.Recorded) {
 		return false
 	}
 	return d.plainEntry(c, s, ev) && c.skip(`,"data":`)
+}
+
+// account is the name of an account: a part of the body where that may be, since each fold looks it up once more.
+func (d *Decoder) account(s *Slab, b []byte) string {
+	if s == nil {
+		return d.word(b)
+	}
+	return s.text(b)
 }
 
 // plainEntry reads the attributes that not every event has.

@@ -3,6 +3,7 @@ package accounts
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"creditstream/events/credit"
 	"creditstream/projections"
@@ -83,6 +84,7 @@ func (w *work) load(id string) (*credit.Account, error) {
 	if a := w.accounts[id]; a != nil {
 		return a, nil
 	}
+	id = strings.Clone(id) // it is a part of the commit
 	if w.all {
 		a := credit.NewAccount(id)
 		w.accounts[id] = a

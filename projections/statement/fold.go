@@ -3,6 +3,7 @@ package statement
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"creditstream/events/credit"
@@ -114,6 +115,7 @@ func (w *work) load(account string) (*state, error) {
 	if s := w.accounts[account]; s != nil {
 		return s, nil
 	}
+	account = strings.Clone(account) // it is a part of the commit
 	s := &state{account: account, written: true}
 	if w.all {
 		w.accounts[account] = s

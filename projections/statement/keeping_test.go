@@ -11,3 +11,8 @@ import (
 func TestWhatAFoldLetGoOfIsReadAgain(t *testing.T) {
 	trial.SameWithLittle(t, statement.Fold{}, statement.Keeping(3))
 }
+
+// What a fold keeps of a commit is no part of it, which would keep all of it.
+func TestAFoldKeepsNoCommit(t *testing.T) {
+	trial.KeepsNoCommit(t, statement.Fold{})
+}

@@ -3,6 +3,7 @@ package usage
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 	_ "time/tzdata" // days are the account's; its zone must be known on every machine
 
@@ -249,6 +250,7 @@ func (w *work) load(id string) (*account, error) {
 	if a := w.accounts[id]; a != nil {
 		return a, nil
 	}
+	id = strings.Clone(id) // it is a part of the commit
 	a := &account{id: id}
 	if w.allAccounts {
 		w.accounts[id] = a

@@ -11,3 +11,8 @@ import (
 func TestWhatAFoldLetGoOfIsReadAgain(t *testing.T) {
 	trial.SameWithLittle(t, usage.Fold{}, usage.Keeping(3))
 }
+
+// What a fold keeps of a commit is no part of it, which would keep all of it.
+func TestAFoldKeepsNoCommit(t *testing.T) {
+	trial.KeepsNoCommit(t, usage.Fold{})
+}
