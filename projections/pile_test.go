@@ -103,7 +103,7 @@ func TestAPileThatCannotBeWrittenLeavesNothing(t *testing.T) {
 		steps.Store(0)
 		failed = false
 		batch := view.NewBatch()
-		batch.tables = view.buildTables()
+		batch.build(view.buildTables())
 		for n := range 1000 {
 			if err := batch.Put(fmt.Appendf(batch.Key(), "r%04d", n), []byte("value")); err != nil {
 				t.Fatal(err)

@@ -164,7 +164,7 @@ func (s *shelf) depart(goOn bool) bool {
 	case !goOn && some:
 		s.leaving, s.late, s.spare = s.late, nil, nil
 	case !goOn:
-		s.late, s.spare = nil, nil
+		s.late, s.spare, s.writer.sorter = nil, nil, sorter{}
 	case some && s.spare == nil:
 		s.leaving, s.late = s.late, new(shelved)
 	case some:
@@ -183,9 +183,15 @@ func (s *shelf) write() {
 		s.store.log.Errorf("view %s of %s: no table for the commits up to %d: %v", s.store.name, s.writer.view.name, leaving.head.Sequence, err)
 		err = s.writer.writeBatch(&leaving.pile)
 	}
+	s.writer.samples = samples{} // nobody compares what is written here
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaving = nil
+	defer func() {
+		if s.spare == nil {
+			s.writer.sorter = sorter{} // its memory goes with that of the records
+		}
+	}()
 	if err != nil {
 		s.err = fmt.Errorf("view %s of %s: write up to commit %d: %w", s.store.name, s.writer.view.name, leaving.head.Sequence, err)
 		s.late = nil

@@ -43,6 +43,7 @@ type tables struct {
 	ended   chan struct{}
 	closing sync.Once
 	// Of the goroutine that writes, until it ended.
+	atOnce  int // how many files of a pile are written at the same time, if more than one
 	sorter  sorter
 	samples samples
 	files   int
@@ -60,7 +61,7 @@ const piles = 2
 // was committed before.
 func (v *View) buildTables() *tables {
 	t := &tables{
-		view: v, prefix: v.live.Load().prefix, sizes: v.store.tables, filling: new(pile),
+		view: v, prefix: v.live.Load().prefix, sizes: v.store.tables, filling: new(pile), atOnce: runtime.GOMAXPROCS(0),
 		empty: make(chan *pile, piles), full: make(chan *pile, piles), ended: make(chan struct{}),
 	}
 	t.written = sync.NewCond(&t.mu)
@@ -151,7 +152,7 @@ func (t *tables) write(p *pile) (err error) {
 			err = errors.Join(err, w.close(taken))
 		}
 	}()
-	if err := writeAll(files, p); err != nil {
+	if err := t.writeAll(files, p); err != nil {
 		return err
 	}
 	var paths []string
@@ -167,8 +168,8 @@ func (t *tables) write(p *pile) (err error) {
 }
 
 // plan says which files a pile is written to: they do not overlap. The checkpoint, which sorts first, is in the first.
-// A tag that has much gets two files of its own: they are written at the same time, and records in the order of time
-// never lie across those of before.
+// A tag that has much gets files of its own: records in the order of time never lie across those of before. They are
+// two where two can be written at once.
 func (t *tables) plan(p *pile, dir string) (files []*tableWriter) {
 	next := func() *tableWriter {
 		t.files++
@@ -187,22 +188,26 @@ func (t *tables) plan(p *pile, dir string) (files []*tableWriter) {
 			continue
 		}
 		file = nil
-		lesser, greater := g.halves()
-		for _, half := range []group{lesser, greater} {
-			if len(half.records) > 0 {
-				next().groups = []group{half}
+		parts := []group{g}
+		if t.atOnce > 1 {
+			lesser, greater := g.halves()
+			parts = []group{lesser, greater}
+		}
+		for _, part := range parts {
+			if len(part.records) > 0 {
+				next().groups = []group{part}
 			}
 		}
 	}
 	return files
 }
 
-// writeAll writes as many files at a time as there are processors.
-func writeAll(files []*tableWriter, p *pile) error {
+// writeAll writes as many files at a time as it is to, or one.
+func (t *tables) writeAll(files []*tableWriter, p *pile) error {
 	failed := make([]error, len(files))
 	var next atomic.Int64
 	var writing sync.WaitGroup
-	for range min(len(files), runtime.GOMAXPROCS(0)) {
+	for range min(len(files), max(1, t.atOnce)) {
 		writing.Go(func() {
 			for n := int(next.Add(1)) - 1; n < len(files); n = int(next.Add(1)) - 1 {
 				failed[n] = files[n].write(p)
