@@ -73,7 +73,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 	flags.StringSliceVar(&b.Views, "views", nil, "views to fold while the load runs, beside accounts")
 	flags.StringVar(&b.plot, "plot", "", "draw latency percentiles and the rate over time into an SVG `file`")
 	flags.StringVar(&b.profile, "cpuprofile", "", "write a CPU profile of what was measured to `file`, for go tool pprof; with --apart it is the clients', and the server's goes to file.server")
-	flags.IntVar(&b.InFlight, "in-flight", 0, "commits under way at once (default: the server's)")
+	flags.IntVar(&b.InFlight, "in-flight", 0, "commits under way at once, beside one that is full (default: the server's)")
 	command.AddCommand(a.benchServerCommand())
 	return command
 }

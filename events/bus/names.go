@@ -1,9 +1,13 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,6 +23,7 @@ func (s *Server) SyncNames(stream string) func() error {
 	account := filepath.Join(s.storeDir, "jetstream", InternalAccount)
 	streams := filepath.Join(account, "streams")
 	n := names{dir: filepath.Join(streams, stream, "msgs"), parents: []string{filepath.Join(streams, stream), streams, account, filepath.Dir(account), s.storeDir}}
+	n.syncPath = syncPath
 	return n.sync
 }
 
@@ -27,6 +32,10 @@ type names struct {
 	dir     string
 	parents []string // until they were synced: they do not change any more
 	synced  time.Time
+	sure    bool // no later change can have the time of synced
+	next    int  // the number of the block that was not there when the directory was synced last; 0 before that
+
+	syncPath func(string) error
 }
 
 // clockTick is more than what may lie between two changes of a directory that have the same time.
@@ -38,17 +47,49 @@ func (n *names) sync() error {
 		return fmt.Errorf("sync the names of a stream's blocks: %w", err)
 	}
 	changed := info.ModTime()
-	if changed.Equal(n.synced) {
+	if changed.Equal(n.synced) && (n.sure || !n.more()) {
+		n.sure = n.sure || time.Since(changed) > clockTick
 		return nil
 	}
+	sure := time.Since(changed) > clockTick
+	if err := n.count(); err != nil {
+		return fmt.Errorf("sync the names of a stream's blocks: %w", err)
+	}
 	for _, dir := range append([]string{n.dir}, n.parents...) {
-		if err := syncPath(dir); err != nil {
+		if err := n.syncPath(dir); err != nil {
 			return fmt.Errorf("sync the names of a stream's blocks: %w", err)
 		}
 	}
 	n.parents = nil
-	if time.Since(changed) > clockTick {
-		n.synced = changed
+	n.synced, n.sure = changed, sure
+	return nil
+}
+
+// more reports whether there is a block that was not there when the directory was synced: JetStream numbers them on.
+func (n *names) more() bool {
+	_, err := os.Stat(filepath.Join(n.dir, strconv.Itoa(n.next)+blockSuffix))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+const blockSuffix = ".blk"
+
+// count finds the number behind those of all blocks.
+func (n *names) count() error {
+	if n.next > 0 {
+		for n.more() {
+			n.next++
+		}
+		return nil
+	}
+	entries, err := os.ReadDir(n.dir)
+	if err != nil {
+		return err
+	}
+	n.next = 1
+	for _, entry := range entries {
+		if number, err := strconv.Atoi(strings.TrimSuffix(entry.Name(), blockSuffix)); err == nil {
+			n.next = max(n.next, number+1)
+		}
 	}
 	return nil
 }

@@ -8,12 +8,22 @@ import (
 	view "creditstream/projections/accounts"
 )
 
+// mayGo reports whether the open commit may be on its way to the disk: while there is room in the journal, and
+// one more when it is full, as it gains nothing by waiting then.
+func (s *Shard) mayGo() bool {
+	most := s.cfg.InFlight
+	if s.full() {
+		most++
+	}
+	return s.open.events > 0 && len(s.sent) < most && len(s.sent)+len(s.applying) < most+maxApplying
+}
+
 // send appends the open commit when the journal may take one more.
 func (s *Shard) send() {
-	o := s.open
-	if o.events == 0 || len(s.sent) >= s.cfg.InFlight || len(s.sent)+len(s.applying) >= s.cfg.InFlight+maxApplying {
+	if !s.mayGo() {
 		return
 	}
+	o := s.open
 	for _, e := range o.again {
 		o.stage.Account(e.account)
 		e.again = false

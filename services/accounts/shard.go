@@ -38,8 +38,8 @@ type Config struct {
 
 	// CommitTarget is the size in bytes at which a commit takes no further entry. Default 256 KiB.
 	CommitTarget int
-	// InFlight is how many commits may be on their way to the disk at once. Default 1: what is decided meanwhile
-	// goes together when the ack arrives. More pay where the way to the journal is long.
+	// InFlight is how many commits may be on their way to the disk at once, beside one that is full. Default 1: what
+	// is decided meanwhile goes together when the ack arrives. More pay where the way to the journal is long.
 	InFlight int
 	// CachedAccounts is how many accounts stay in memory. Default 50,000.
 	CachedAccounts int
@@ -157,7 +157,7 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	s.durable.Store(head.Sequence)
 	s.applies.L = new(sync.Mutex)
 	s.shared.Store(books)
-	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+maxApplying), make(chan struct{})
+	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+1+maxApplying), make(chan struct{})
 	go s.apply()
 	go s.run(ctx)
 	return s, nil

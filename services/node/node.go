@@ -71,7 +71,8 @@ type Config struct {
 	CacheBytes int64
 	// CachedAccounts is how many accounts each shard keeps in memory; 0: the default.
 	CachedAccounts int
-	// InFlight is how many commits of one shard may be under way at once; 0: one, or two to an external server.
+	// InFlight is how many commits of one shard may be under way at once, beside one that is full; 0: one, or two to an
+	// external server.
 	InFlight int
 	// Reserve is how many bytes have to be free on the disk of Data for new work to be taken; default 256 MiB,
 	// less than 0 for no reserve.
