@@ -7,23 +7,15 @@ import (
 
 // policy is what a page may load: our own files, and nothing inline.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; "
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // Secure puts the headers of a page on every answer, and refuses changes that another site's page asks
 // for through a visitor's browser (by Sec-Fetch-Site, else by Origin). No page can be framed.
-func Secure(next http.Handler) http.Handler { return secure(next, "'none'") }
-
-// SecureFramed is Secure for what may be framed by these origins; none: by our own pages only. It is for
-// what shows and changes nothing.
-func SecureFramed(next http.Handler, origins []string) http.Handler {
-	return secure(next, strings.Join(append([]string{"'self'"}, origins...), " "))
-}
-
-func secure(next http.Handler, ancestors string) http.Handler {
+func Secure(next http.Handler) http.Handler {
 	checked := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Content-Security-Policy", policy+"frame-ancestors "+ancestors)
+		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")

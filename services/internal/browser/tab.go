@@ -99,12 +99,6 @@ func (t *Tab) Choose(selector, value string) {
 	t.Run(`(e => { e.value = ` + quote(value) + `; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("change", {bubbles: true})); })(document.querySelector(` + quote(selector) + `))`)
 }
 
-// Press sends keys to what has the focus: kb.Tab, kb.Enter.
-func (t *Tab) Press(keys string) {
-	t.t.Helper()
-	t.do("press keys", chromedp.KeyEvent(keys))
-}
-
 // See waits until the selector finds something.
 func (t *Tab) See(selector string) {
 	t.t.Helper()
