@@ -16,11 +16,16 @@ var noon = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
 func crowdedBook(t *testing.T, changes ...string) *rules.Book {
 	t.Helper()
+	return (&rules.Book{}).With(noon, crowdedCatalog(t, changes...))
+}
+
+func crowdedCatalog(t *testing.T, changes ...string) *rules.Catalog {
+	t.Helper()
 	catalog, err := rules.ParseCatalog([]byte(strings.NewReplacer(changes...).Replace(crowded)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (&rules.Book{}).With(noon, catalog)
+	return catalog
 }
 
 func opened(t *testing.T, b *rules.Book, plan string) *credit.Account {
