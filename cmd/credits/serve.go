@@ -21,10 +21,7 @@ import (
 
 // serveCommand runs a server until it is told to stop.
 func (a *app) serveCommand() *cobra.Command {
-	cfg := node.Config{}
-	var testClock string
-	var verbose bool
-	var reserve int64
+	s := serving{app: a}
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server: journal, views and doors in one process",
@@ -44,30 +41,46 @@ catalog yet or the file changed since it was last published from there.`,
     credits serve --nats-replicas 3`,
 		GroupID: groupRun,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cfg.External.URL != "" && cmd.Flags().Changed("nats-listen") {
-				return wrongUse("--nats uses a NATS server that runs elsewhere, --nats-listen opens one here: choose one")
-			}
-			if err := acceptable(&cfg, testClock); err != nil {
-				return err
-			}
-			if reserve < 0 {
-				return wrongUse("--reserve %d: it is a number of MiB; 0 keeps no reserve", reserve)
-			}
-			if cfg.Reserve = reserve << 20; reserve == 0 {
-				cfg.Reserve = -1
-			}
-			cfg.Logger = a.logger(verbose)
-			machine.Use(cmd.Context(), a.env)
-			return a.serve(cmd.Context(), cfg)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.run(cmd) },
 	}
-	flags := command.Flags()
+	s.flags(command)
+	return command
+}
+
+// serving is a server as the flags ask for it.
+type serving struct {
+	app       *app
+	cfg       node.Config
+	testClock string
+	verbose   bool
+	reserve   int64 // in MiB
+}
+
+func (s *serving) run(cmd *cobra.Command) error {
+	if s.cfg.External.URL != "" && cmd.Flags().Changed("nats-listen") {
+		return wrongUse("--nats uses a NATS server that runs elsewhere, --nats-listen opens one here: choose one")
+	}
+	if err := acceptable(&s.cfg, s.testClock); err != nil {
+		return err
+	}
+	if s.reserve < 0 {
+		return wrongUse("--reserve %d: it is a number of MiB; 0 keeps no reserve", s.reserve)
+	}
+	if s.cfg.Reserve = s.reserve << 20; s.reserve == 0 {
+		s.cfg.Reserve = -1
+	}
+	s.cfg.Logger = s.app.logger(s.verbose)
+	machine.Use(cmd.Context(), s.app.env)
+	return s.app.serve(cmd.Context(), s.cfg)
+}
+
+func (s *serving) flags(command *cobra.Command) {
+	cfg, env, flags := &s.cfg, s.app.env, command.Flags()
 	flags.StringVar(&cfg.Data, "data", "data", "`directory` of everything that the server keeps")
 	flags.StringVar(&cfg.Listen, "listen", defaultListen, "`address` of the HTTP interface; port 0 picks a free one")
 	flags.StringVar(&cfg.NATSListen, "nats-listen", "127.0.0.1:4222", "`address` of the NATS interface; port 0 picks a free one, \"\" opens none")
-	flags.StringVar(&cfg.External.URL, "nats", a.env("CREDITS_NATS_URL"), "`URL` of a JetStream server to use instead of one in this process, with user and password (env CREDITS_NATS_URL)")
-	flags.StringVar(&cfg.External.WriterURL, "nats-writer", a.env("CREDITS_NATS_WRITER_URL"), "the same `URL` with the only user that may write to journals (env CREDITS_NATS_WRITER_URL; default --nats)")
+	flags.StringVar(&cfg.External.URL, "nats", env("CREDITS_NATS_URL"), "`URL` of a JetStream server to use instead of one in this process, with user and password (env CREDITS_NATS_URL)")
+	flags.StringVar(&cfg.External.WriterURL, "nats-writer", env("CREDITS_NATS_WRITER_URL"), "the same `URL` with the only user that may write to journals (env CREDITS_NATS_WRITER_URL; default --nats)")
 	flags.StringVar(&cfg.External.Creds, "nats-creds", "", "`file` of credentials to log in with at --nats, instead of a password")
 	flags.StringVar(&cfg.External.WriterCreds, "nats-writer-creds", "", "`file` of credentials of the only user that may write to journals")
 	flags.IntVar(&cfg.External.Replicas, "nats-replicas", 1, "replicas of the streams that are made at --nats")
@@ -79,7 +92,7 @@ catalog yet or the file changed since it was last published from there.`,
 	flags.IntVar(&cfg.Limits.PerTenant, "rate-per-tenant", 50000, "the same for all keys of a tenant together")
 	flags.IntVar(&cfg.Limits.PerAddress, "rate-per-address", 10000, "the same for each address but this machine's; a proxy elsewhere needs -1")
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
-	flags.Int64Var(&reserve, "reserve", 256, "refuse new work, and go on with reads, while fewer `MiB` are free on the disk of --data; 0 for no reserve")
+	flags.Int64Var(&s.reserve, "reserve", 256, "refuse new work, and go on with reads, while fewer `MiB` are free on the disk of --data; 0 for no reserve")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
 	flags.BoolVar(&cfg.AcceptLostAnchors, "accept-lost-anchors", false, "serve journals whose anchor file is lost: you know that nothing is missing at their ends")
@@ -87,9 +100,8 @@ catalog yet or the file changed since it was last published from there.`,
 	flags.DurationVar(&cfg.HeadsEvery, "heads-every", time.Minute, "how often heads are appended to --heads")
 	flags.StringVar(&cfg.HeadKey, "head-key", "", "`file` of the ed25519 key that heads are signed with (default: one in the data directory, made at the first start)")
 	flags.Float64Var(&cfg.PatrolShare, "patrol", 0.02, "share of a processor for checking the books all the time; 0 switches it off")
-	flags.StringVar(&testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
-	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")
-	return command
+	flags.StringVar(&s.testClock, "test-clock", "", "start at this `instant`, RFC 3339, with a clock that only \"credits clock\" moves")
+	flags.BoolVarP(&s.verbose, "verbose", "v", false, "log more")
 }
 
 // acceptable finishes the configuration, or says what is wrong with the flags.
