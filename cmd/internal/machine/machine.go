@@ -34,7 +34,8 @@ func Use(ctx context.Context, env func(string) string) {
 	}
 }
 
-// leastHeap is how large the heap may always become before garbage is collected.
+// leastHeap is how large the heap may always become before garbage is collected. Of a larger one, half as much garbage
+// gathers, or half of what is live.
 const leastHeap = 256 << 20
 
 // gatherGarbage lets garbage gather until the heap is leastHeap large. As far as Go's own rule goes, that the heap may
@@ -61,18 +62,21 @@ func gatherGarbage(ctx context.Context, look <-chan time.Time) {
 }
 
 // lookAtHeap is how long what is live may have grown unseen, and mostGrowth by how many percent the heap may
-// grow then: together they bound what a sudden growth takes too much.
+// grow then: together they bound what a sudden growth takes too much. leastGrowth is for heaps of which a collection
+// takes long.
 const (
-	lookAtHeap = 100 * time.Millisecond
-	mostGrowth = 400
+	lookAtHeap  = 100 * time.Millisecond
+	mostGrowth  = 400
+	leastGrowth = 50
 )
 
 // growth is by how many percent the heap may grow until the next collection, with so many bytes live.
 func growth(live uint64) int {
-	if live >= leastHeap/2 {
-		return 100
+	garbage := uint64(leastHeap / 2)
+	if live < leastHeap/2 {
+		garbage = leastHeap - live
 	}
-	return int(min((leastHeap-live)*100/max(live, 1), mostGrowth))
+	return int(min(max(garbage*100/max(live, 1), leastGrowth), mostGrowth))
 }
 
 // besidesCores is how many threads more than there are processors may run Go code.
