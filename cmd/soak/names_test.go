@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"creditstream/cmd/internal/faultfs"
@@ -59,23 +57,11 @@ func appended(t *testing.T, j *journal.Journal) journal.Head {
 // onDisk does something with a journal on a mounted disk.
 func onDisk(t *testing.T, disk *faultfs.Disk, do func(*bus.Server, *journal.Journal)) {
 	t.Helper()
-	dir := t.TempDir()
-	mount, err := disk.Mount(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := mount.Unmount(); err != nil {
-			t.Error(err)
-		}
-	}()
-	store := filepath.Join(dir, "nats")
-	if err := os.MkdirAll(store, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := bus.SyncName(store); err != nil {
-		t.Fatal(err)
-	}
+	onMount(t, disk, func(store string) { inStore(t, store, do) })
+}
+
+func inStore(t *testing.T, store string, do func(*bus.Server, *journal.Journal)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s, err := bus.Start(ctx, bus.Config{StoreDir: store})

@@ -118,8 +118,14 @@ func TestEndAfter(t *testing.T) {
 
 // Whoever hangs up waits for nothing any more: the request's context ends.
 func TestAClientThatHangsUp(t *testing.T) {
-	begun, ended := make(chan struct{}), make(chan error)
-	_, dial := serveTCP(t, func(_ http.ResponseWriter, r *http.Request) {
+	cancelled(t, func(_ *Front, c net.Conn) error { return c.Close() })
+}
+
+// cancelled has a request's context end by what is done while it is carried out.
+func cancelled(t *testing.T, by func(*Front, net.Conn) error) *Front {
+	t.Helper()
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	f, dial := serveTCP(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(begun)
 		<-r.Context().Done()
 		ended <- r.Context().Err()
@@ -127,12 +133,13 @@ func TestAClientThatHangsUp(t *testing.T) {
 	c := dial()
 	send(t, c, request(often, "a"))
 	<-begun
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
+	if err := by(f, c); err != nil {
+		t.Error(err)
 	}
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}
+	return f
 }
 
 // A client that sent its next request already, and one that waits, are there.
@@ -203,21 +210,7 @@ func TestShutdown(t *testing.T) {
 
 // Close ends what is under way.
 func TestClose(t *testing.T) {
-	begun, ended := make(chan struct{}), make(chan error, 1)
-	f, dial := serveTCP(t, func(_ http.ResponseWriter, r *http.Request) {
-		close(begun)
-		<-r.Context().Done()
-		ended <- r.Context().Err()
-	})
-	c := dial()
-	send(t, c, request(often, "a"))
-	<-begun
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("ended with %v", err)
-	}
+	f := cancelled(t, func(f *Front, _ net.Conn) error { return f.Close() })
 	if err := shutdown(t, f, 20*time.Second); err != nil {
 		t.Error(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"creditstream/cmd/internal/load"
-	"creditstream/events/bus"
 	"creditstream/events/journal"
 )
 
@@ -67,16 +66,11 @@ func (c *contest) partsTogether(ctx context.Context, clients, batch int) (result
 		return load.Result{}, "", err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	server, err := bus.Start(ctx, bus.Config{StoreDir: filepath.Join(dir, "nats")})
+	conn, leave, err := connected(ctx, dir, "parts")
 	if err != nil {
 		return load.Result{}, "", err
 	}
-	defer server.Shutdown()
-	conn, err := server.ConnectWriter("parts")
-	if err != nil {
-		return load.Result{}, "", err
-	}
-	defer conn.Close()
+	defer leave()
 	j, err := journal.Open(ctx, conn, journal.Config{Name: journal.Name{Tenant: "parts"}, Create: true})
 	if err != nil {
 		return load.Result{}, "", err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"creditstream/cmd/internal/load"
@@ -71,22 +72,33 @@ func (c *contest) timed(ctx context.Context, dir string, once func() (n int, err
 	return load.Result{EventsPerSecond: float64(events) / took.Seconds(), FsyncP50: float64(probe.Median().Microseconds())}, "", nil
 }
 
+// connected is a connection that may write journals, to a NATS server in this process; leave ends both.
+func connected(ctx context.Context, dir, name string) (conn *nats.Conn, leave func(), err error) {
+	server, err := bus.Start(ctx, bus.Config{StoreDir: filepath.Join(dir, "nats")})
+	if err != nil {
+		return nil, nil, err
+	}
+	if conn, err = server.ConnectWriter(name); err != nil {
+		server.Shutdown()
+		return nil, nil, err
+	}
+	return conn, func() {
+		conn.Close()
+		server.Shutdown()
+	}, nil
+}
+
 func (c *contest) jetStreamAlone(ctx context.Context) (result load.Result, books string, err error) {
 	dir, remove, err := scratch(c.Dir)
 	if err != nil {
 		return load.Result{}, "", err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	server, err := bus.Start(ctx, bus.Config{StoreDir: filepath.Join(dir, "nats")})
+	conn, leave, err := connected(ctx, dir, "raw")
 	if err != nil {
 		return load.Result{}, "", err
 	}
-	defer server.Shutdown()
-	conn, err := server.ConnectWriter("raw")
-	if err != nil {
-		return load.Result{}, "", err
-	}
-	defer conn.Close()
+	defer leave()
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return load.Result{}, "", err
