@@ -3,6 +3,7 @@ package accounts
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"time"
 
 	"creditstream/events/credit"
@@ -13,7 +14,11 @@ import (
 // Stage, and see what was committed last.
 type View struct {
 	*projections.View
+	buffers sync.Pool // of *buffer
 }
+
+// buffer is memory to load an account with, which would be a third of the garbage of that.
+type buffer struct{ key, head []byte }
 
 // Of gives the view of one journal in a store its methods.
 func Of(store *projections.Store, name projections.Name) (*View, error) {
@@ -39,14 +44,19 @@ func (v *View) Load(account string) (*credit.Account, error) {
 // loadHead loads an account whose head record is all there is of it, as that of most is: one record costs a third
 // of a scan. nil means that there may be more, or nothing.
 func (v *View) loadHead(account string) (*credit.Account, error) {
-	var buf [160]byte
-	var value [512]byte
-	head, ok, err := v.Get(value[:0], appendPart(buf[:0], account, credit.PartHead, ""))
-	if err != nil || !ok {
+	b, _ := v.buffers.Get().(*buffer)
+	if b == nil {
+		b = new(buffer)
+	}
+	defer v.buffers.Put(b)
+	var ok bool
+	var err error
+	b.key = appendPart(b.key[:0], account, credit.PartHead, "")
+	if b.head, ok, err = v.Get(b.head[:0], b.key); err != nil || !ok {
 		return nil, err
 	}
 	a := credit.NewAccount(account)
-	if err := a.Restore(credit.PartHead, "", head); err != nil {
+	if err := a.Restore(credit.PartHead, "", b.head); err != nil {
 		return nil, fmt.Errorf("%w: %w", projections.ErrDamaged, err)
 	}
 	if !a.Whole() {
