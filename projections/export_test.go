@@ -51,6 +51,13 @@ func (s *Store) Shelves() (views, size int) {
 	return views, size
 }
 
+// Shelved reports whether the view has a shelf.
+func (v *View) Shelved() bool {
+	v.shelf.mu.Lock()
+	defer v.shelf.mu.Unlock()
+	return v.shelf.late != nil
+}
+
 // Tables is how many tables the store took in.
 func (s *Store) Tables() int64 { return int64(s.db.Metrics().Ingest.Count) }
 

@@ -124,7 +124,8 @@ func (p *Patrol) compare(ctx context.Context, r *refold) error {
 	return nil
 }
 
-// snap takes a view as it is, once it is where the patrol is: what is acknowledged is written a moment later.
+// snap takes a view as it is, once it is where the patrol is: what is acknowledged is committed a moment later, and may
+// stand on a shelf for long.
 func (p *Patrol) snap(ctx context.Context, r *refold, k int) (*twin, error) {
 	for end := time.Now().Add(patience); ; {
 		t := &twin{VerifiedView: VerifiedView{r.folds[k].fold, r.beat.views[k].view}}
@@ -138,6 +139,9 @@ func (p *Patrol) snap(ctx context.Context, r *refold, k int) (*twin, error) {
 		}
 		if closed := t.snapshot.Close(); err != nil || closed != nil {
 			return nil, errors.Join(err, closed)
+		}
+		if err := t.View.settled(); err != nil {
+			return nil, err
 		}
 		p.sleep(ctx, 10*time.Millisecond)
 	}

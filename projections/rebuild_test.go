@@ -117,6 +117,31 @@ func (l *loop) Between(_ context.Context, f func() error) error {
 	return f()
 }
 
+// commitStaged writes a commit to the accounts view as the loop does.
+func commitStaged(t *testing.T, view *accounts.View, stage *accounts.Stage, c projections.Commit) {
+	t.Helper()
+	loaded := make(map[string]*credit.Account)
+	for i := range c.Entries {
+		e := &c.Entries[i]
+		a := loaded[e.Account]
+		if a == nil {
+			var err error
+			if a, err = view.Load(e.Account); err != nil {
+				t.Fatal(err)
+			}
+			loaded[e.Account] = a
+		}
+		for _, f := range e.Facts {
+			a.Evolve(f.Event, f.At)
+		}
+		stage.Account(a)
+		stage.Key(e.Account, e.Key, e.Hash, c.Head.Sequence, uint32(i))
+	}
+	if err := stage.Commit(c.Head); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRebuildOfAViewThatTheLoopWrites(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(1, 10))
 	w.write(30, 10)
@@ -133,28 +158,7 @@ func TestRebuildOfAViewThatTheLoopWrites(t *testing.T) {
 	// A stage from before the switch has to write into what is live after it.
 	stage := view.Stage()
 	defer func() { _ = stage.Close() }()
-	commit := func(c projections.Commit) {
-		t.Helper()
-		loaded := make(map[string]*credit.Account)
-		for i := range c.Entries {
-			e := &c.Entries[i]
-			a := loaded[e.Account]
-			if a == nil {
-				if a, err = view.Load(e.Account); err != nil {
-					t.Fatal(err)
-				}
-				loaded[e.Account] = a
-			}
-			for _, f := range e.Facts {
-				a.Evolve(f.Event, f.At)
-			}
-			stage.Account(a)
-			stage.Key(e.Account, e.Key, e.Hash, c.Head.Sequence, uint32(i))
-		}
-		if err := stage.Commit(c.Head); err != nil {
-			t.Fatal(err)
-		}
-	}
+	commit := func(c projections.Commit) { commitStaged(t, view, stage, c) }
 	if err := stage.Commit(w.journal.Head()); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,10 @@ package projections
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // shelf is where a view that is written commit by commit keeps the records of its latest commits, by key, until there
@@ -26,14 +29,22 @@ type shelf struct {
 	leaving *shelved // what is written to the store just now; nobody changes it
 	spare   *shelved
 	err     error // of the first that could not be written
+
+	takes atomic.Int64  // bytes of late and spare
+	put   atomic.Uint64 // the store's clock at the latest commit
 }
 
 const (
 	// shelfSize is how many bytes of records the shelf of one view has room for, and while they are written, for as many
-	// more. It is half of what all shelves of a store have together.
+	// more. Several that are written at the same time share twice that.
 	shelfSize = 16 << 20
-	// mostShelves is how many views of a store have a shelf at a time: those that were written lately.
+	// shelvesSize is how many times shelfSize all shelves of a store take at most, with memory that is to be used
+	// again and beside what is on its way to the disk.
+	shelvesSize = 6
+	// mostShelves is how many views of a store have a shelf at a time: those that were written lately, and all of them
+	// within so many commits.
 	mostShelves = 32
+	idleShelf   = 10_000
 )
 
 func newShelf(v *View) *shelf {
@@ -51,22 +62,19 @@ func (s *shelf) take(p *pile) error {
 		s.mu.Unlock()
 		return err
 	}
-	first := s.late == nil
-	if first {
+	if s.late == nil {
 		s.late = new(shelved)
 	}
 	s.late.takeAll(p, s.hashes)
 	size := s.late.size
+	s.note()
 	s.mu.Unlock()
-	var longest *shelf
-	if first {
-		longest = s.store.shelves.add(s)
-	}
-	if longest != nil {
+	room, idle := s.store.shelves.put(s)
+	if idle != nil {
 		// Its view's next commit or reader is told of an error.
-		_ = longest.giveUp()
+		_ = idle.giveUp()
 	}
-	if size >= s.store.shelves.room() {
+	if size >= room {
 		s.leave()
 	}
 	return nil
@@ -152,6 +160,21 @@ func (s *shelf) empty(goOn bool) error {
 	return s.err
 }
 
+// still waits until nothing is on its way to the store, and reports whether that came to be.
+func (s *shelf) still() bool {
+	for end := time.Now().Add(stillWithin); !s.turn.TryLock(); {
+		if time.Now().After(end) {
+			return false
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.turn.Unlock()
+	return true
+}
+
+// stillWithin is how long a table may take to be written to a store that is damaged: it may wait for what can never be.
+const stillWithin = 10 * time.Second
+
 // depart makes what is late what is leaving, and reports whether there was any. It is called in turn.
 func (s *shelf) depart(goOn bool) bool {
 	s.mu.Lock()
@@ -170,6 +193,7 @@ func (s *shelf) depart(goOn bool) bool {
 	case some:
 		s.leaving, s.late, s.spare = s.late, s.spare, nil
 	}
+	s.note()
 	return some
 }
 
@@ -197,34 +221,62 @@ func (s *shelf) write() {
 		s.late = nil
 		return
 	}
-	if s.late != nil && leaving.capacity() <= 2*s.store.shelves.room() {
+	if s.late != nil && leaving.capacity() <= 2*s.store.shelves.roomNow() {
 		leaving.empty()
 		s.spare = leaving
 	}
+	s.note()
+}
+
+// note counts the memory that is taken by other than what is leaving. It is called with mu held.
+func (s *shelf) note() {
+	takes := int64(0)
+	for _, on := range [...]*shelved{s.late, s.spare} {
+		if on != nil {
+			takes += int64(on.capacity())
+		}
+	}
+	s.takes.Store(takes)
 }
 
 // shelves is the shelves of a store that have something, or had lately.
 type shelves struct {
-	size int // shelfSize
-	mu   sync.Mutex
-	used []*shelf // the one that is used for the longest time first
+	size  int // shelfSize
+	mu    sync.Mutex
+	used  []*shelf // the one that was put on longest ago first
+	clock uint64   // how many commits were put on any
 }
 
-// add notes that a shelf is used, and returns the one to be given up for it, or nil.
-func (l *shelves) add(s *shelf) (longest *shelf) {
+// put notes that a commit was put on a shelf, and returns how many bytes of records it may have, and another one that
+// is to be given up, or nil: one that was not put on for long, when all of them have too much or are too many.
+func (l *shelves) put(s *shelf) (room int, idle *shelf) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.used) == mostShelves {
-		longest = l.used[0]
+	if i := slices.Index(l.used, s); i >= 0 {
+		copy(l.used[i:], l.used[i+1:])
+		l.used[len(l.used)-1] = s
+	} else {
+		l.used = append(l.used, s)
+	}
+	l.clock++
+	s.put.Store(l.clock)
+	total := int64(0)
+	for _, other := range l.used {
+		total += other.takes.Load()
+	}
+	if first := l.used[0]; first != s && (len(l.used) > mostShelves || total > int64(shelvesSize*l.size) || l.clock-first.put.Load() > idleShelf) {
+		idle = first
 		l.used = append(l.used[:0], l.used[1:]...)
 	}
-	l.used = append(l.used, s)
-	return longest
+	return l.room(), idle
 }
 
-// room is how many bytes of records one shelf may have.
-func (l *shelves) room() int {
+// room is called with mu held.
+func (l *shelves) room() int { return min(l.size, 2*l.size/max(len(l.used), 1)) }
+
+// roomNow is how many bytes of records one shelf may have.
+func (l *shelves) roomNow() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return min(l.size, 2*l.size/max(len(l.used), 1))
+	return l.room()
 }

@@ -415,6 +415,54 @@ func TestShelvesShareTheirMemory(t *testing.T) {
 	}
 }
 
+// What views that are written no more have in memory is bounded as well, and goes with time; who is written all the
+// time keeps its shelf, whoever else comes.
+func TestIdleShelvesAreGivenUp(t *testing.T) {
+	const size = 512 << 10
+	store, err := projections.Open(projections.Config{Dir: "views", View: "trial", FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.SmallTables().SmallShelves(size)
+	write := func(tenant string, commits, value int) *projections.View {
+		t.Helper()
+		view, err := store.View(journal.Name{Tenant: tenant}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := view.NewCommitBatch()
+		for n := range uint64(commits) {
+			if err := errors.Join(b.Put(fmt.Append(b.Key(), "r", n), make([]byte, value)), b.Commit(projections.Head{Journal: "j", Sequence: n + 1})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return view
+	}
+	for i := range 24 {
+		write(fmt.Sprint("tenant-", i), 600, 1<<10)
+		if _, bytes := store.Shelves(); bytes > 9*size {
+			t.Fatalf("%d views have %d KiB in memory", i+1, bytes>>10)
+		}
+	}
+	busy := write("busy", 10_050, 1)
+	if views, _ := store.Shelves(); views != 1 {
+		t.Errorf("%d views have something in memory, of which one was written lately", views)
+	}
+	for i := range 100 {
+		write(fmt.Sprint("other-", i), 1, 1)
+		if !busy.Shelved() {
+			t.Fatalf("the view that is written all the time was made to give up its memory for the %d. other", i+1)
+		}
+		write("busy", 1, 1)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A disk that takes no table holds up neither commits nor readers, and when it takes them again nothing is missing.
 func TestCommitsGoOnWhileTheDiskFails(t *testing.T) {
 	memory := vfs.NewMem()

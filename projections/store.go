@@ -187,7 +187,8 @@ func (s *Store) setNumber(key []byte, n uint32) error {
 // Name is the name of the kind of view.
 func (s *Store) Name() string { return s.name }
 
-// Close flushes the store to disk, unless it was found damaged, and closes it. Nobody may use its views any more. A second call does nothing.
+// Close flushes the store to disk, unless it was found damaged, and closes it. Nobody may use its views any more. A
+// second call does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
@@ -201,28 +202,33 @@ func (s *Store) Close() error {
 	}
 	// A damaged store is made anew by the next Open, and a flush may wait for ever: what would make room for it
 	// cannot be merged.
+	var err error
 	if s.Unreadable() == "" {
-		if err := s.flush(); err != nil {
-			return errors.Join(fmt.Errorf("close view store %s: %w", s.name, err), s.db.Close())
+		err = s.flush()
+	}
+	for _, v := range s.all() {
+		if !v.shelf.still() {
+			return errors.Join(fmt.Errorf("close view store %s: the view of %s is still being written", s.name, v.name), err)
 		}
 	}
-	if err := s.db.Close(); err != nil {
+	if err = errors.Join(err, s.db.Close()); err != nil {
 		return fmt.Errorf("close view store %s: %w", s.name, err)
 	}
 	return nil
 }
 
-// flush writes everything that is in memory to the disk.
-func (s *Store) flush() error {
+func (s *Store) all() []*View {
 	s.mu.Lock()
-	views := slices.Collect(maps.Values(s.views))
-	s.mu.Unlock()
-	for _, v := range views {
-		if err := v.shelf.clear(); err != nil {
-			return err
-		}
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.views))
+}
+
+// flush writes everything that is in memory to the disk, as far as that can be written.
+func (s *Store) flush() (err error) {
+	for _, v := range s.all() {
+		err = errors.Join(err, v.shelf.clear())
 	}
-	return s.db.Flush()
+	return errors.Join(err, s.db.Flush())
 }
 
 // Standing is what a store notes about the view of one journal, beside its records.

@@ -20,7 +20,7 @@ import (
 // A memtable would sort record by record, be written to a table with those of other views, and be merged with what was
 // there. While one pile is written, the fold goes on with the next.
 //
-// What was taken in is durable, and stands for its checkpoint. A crash leaves the files that were not yet
+// What was taken in stands for its checkpoint, and is durable with whatever the store had in memory before it. A crash leaves the files that were not yet
 // (they are removed at the next start) and, of a view that is not live yet, a generation that is nobody's (dropOrphans).
 
 // tableSizes say when tables are written.

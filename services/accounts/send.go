@@ -8,12 +8,15 @@ import (
 	view "creditstream/projections/accounts"
 )
 
+// BesideInFlight is how many commits may be on their way to the disk beyond Config.InFlight: a full one.
+const BesideInFlight = 1
+
 // mayGo reports whether the open commit may be on its way to the disk: while there is room in the journal, and
 // one more when it is full, as it gains nothing by waiting then.
 func (s *Shard) mayGo() bool {
 	most := s.cfg.InFlight
 	if s.full() {
-		most++
+		most += BesideInFlight
 	}
 	return s.open.events > 0 && len(s.sent) < most && len(s.sent)+len(s.applying) < most+maxApplying
 }

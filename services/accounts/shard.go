@@ -157,7 +157,7 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	s.durable.Store(head.Sequence)
 	s.applies.L = new(sync.Mutex)
 	s.shared.Store(books)
-	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+1+maxApplying), make(chan struct{})
+	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+BesideInFlight+maxApplying), make(chan struct{})
 	go s.apply()
 	go s.run(ctx)
 	return s, nil

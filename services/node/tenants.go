@@ -101,7 +101,7 @@ func (n *Node) openShard(ctx context.Context, name journal.Name, shards int) (s 
 func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (*journal.Journal, error) {
 	cfg := journal.Config{
 		Name: name, Shards: shards, Replicas: n.cfg.External.Replicas, Logger: n.log, AcceptLostAnchor: n.cfg.AcceptLostAnchors,
-		Anchor: anchorPath(n.cfg.Data, name),
+		Anchor: anchorPath(n.cfg.Data, name), MaxPending: max(n.inFlight()+accounts.BesideInFlight, 8),
 	}
 	if n.bus != nil {
 		cfg.SyncNames, cfg.Fault = n.bus.SyncNames(name.Stream()), n.bus.Fault
