@@ -63,8 +63,23 @@ func (t *Tab) Go(url string) {
 // Click clicks the first element that the selector finds, once it is there and visible.
 func (t *Tab) Click(selector string) {
 	t.t.Helper()
-	t.do("click "+selector, chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	var err error
+	for range clicks {
+		ctx, cancel := context.WithTimeout(t.ctx, Patience/clicks)
+		err = chromedp.Do(ctx, chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+	}
+	if err != nil {
+		t.t.Fatalf("click %s: %v\nthe page at %s says:\n%s", selector, err, t.address(), t.words())
+	}
 }
+
+// clicks is how often a click is tried. A node that was found and that the page put another one in the place of before it
+// was clicked is waited for in vain: the next try finds the other one.
+const clicks = 3
 
 // Submit clicks what leads to another document, be it the same again, and returns when that has loaded.
 func (t *Tab) Submit(selector string) {
