@@ -25,29 +25,41 @@ type crashed struct {
 	fs   vfs.FS
 }
 
+// crashes is a file system that is crashed at every few operations that write.
+type crashes struct {
+	fs    vfs.FS
+	rng   *rand.Rand
+	mu    sync.Mutex
+	count int
+	left  []crashed // to be read when nobody writes any more
+}
+
+func newCrashes(what string, rng *rand.Rand) *crashes {
+	memory := newCrashable()
+	c := &crashes{rng: rng}
+	c.fs = errorfs.Wrap(memory, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.count++; c.count%everyKth == 0 {
+			percent := []int{0, 10, 50, 100}[c.count/everyKth%4]
+			c.left = append(c.left, crashed{fmt.Sprintf("%s, crashed before write %d with %d %% of the unsynced", what, c.count, percent),
+				memory.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})})
+		}
+		return nil
+	}))
+	return c
+}
+
 // Invariant 4 whenever the store's own writes are cut off, in the middle of a flush, of a compaction or of a
 // change of its list of files: what is left opens at a checkpoint that its records are the fold of, and folds on.
 func TestViewsSurviveACrashAtAnyWrite(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(3, 10))
 	for _, fold := range folds {
-		memory := newCrashable()
-		rng := rand.New(rand.NewPCG(11, 12))
-		var mu sync.Mutex
-		var left []crashed
-		count := 0
-		store, err := projections.Open(projections.Config{Dir: "views", View: fold.Name(), MemTable: 64 << 10, FS: errorfs.Wrap(memory, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if count++; count%everyKth == 0 {
-				percent := []int{0, 10, 50, 100}[count/everyKth%4]
-				left = append(left, crashed{fmt.Sprintf("%s, crashed before write %d with %d %% of the unsynced", fold.Name(), count, percent),
-					memory.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})})
-			}
-			return nil
-		}))})
+		crash := newCrashes(fold.Name(), rand.New(rand.NewPCG(11, 12)))
+		store, err := projections.Open(projections.Config{Dir: "views", View: fold.Name(), MemTable: 64 << 10, FS: crash.fs})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,10 +76,11 @@ func TestViewsSurviveACrashAtAnyWrite(t *testing.T) {
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
+		left := crash.left
 		if len(left) < 8 {
-			t.Errorf("%s: only %d writes, so that %d crashes were tried", fold.Name(), count, len(left))
+			t.Errorf("%s: only %d writes, so that %d crashes were tried", fold.Name(), crash.count, len(left))
 		}
-		rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+		crash.rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
 		for _, c := range left[:min(16, len(left))] {
 			afterCrash(t, c.what, c.fs, fold, w)
 		}

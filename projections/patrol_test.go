@@ -7,7 +7,6 @@ import (
 
 	"creditstream/events/journal"
 	"creditstream/projections"
-	"creditstream/projections/accounts"
 	"creditstream/projections/internal/trial"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -65,18 +64,8 @@ func TestPatrolFindsNothingWrong(t *testing.T) {
 // It compares what the loop wrote, and no table has yet, as well.
 func TestPatrolComparesWhatIsInMemory(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(1, 5))
-	w.write(20, 10)
-	s := newStand(t, vfs.NewMem(), "accounts")
-	view, err := accounts.Of(s.stores["accounts"], acme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := projections.CatchUp(t.Context(), accounts.Fold{}, view.View, w.journal, discard, nil); err != nil {
-		t.Fatal(err)
-	}
+	s, view, stage := newStagedStand(t, w)
 	s.add(t, w, &loop{})
-	stage := view.Stage()
-	defer func() { _ = stage.Close() }()
 	for _, c := range w.write(5, 3) {
 		commitStaged(t, view, stage, c)
 	}

@@ -117,6 +117,23 @@ func (l *loop) Between(_ context.Context, f func() error) error {
 	return f()
 }
 
+// newStagedStand is a stand with a view of some commits that a loop goes on to write.
+func newStagedStand(t *testing.T, w *writer) (*stand, *accounts.View, *accounts.Stage) {
+	t.Helper()
+	w.write(30, 10)
+	s := newStand(t, vfs.NewMem(), "accounts")
+	view, err := accounts.Of(s.stores["accounts"], acme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := projections.CatchUp(t.Context(), accounts.Fold{}, view.View, w.journal, discard, nil); err != nil {
+		t.Fatal(err)
+	}
+	stage := view.Stage()
+	t.Cleanup(func() { _ = stage.Close() })
+	return s, view, stage
+}
+
 // commitStaged writes a commit to the accounts view as the loop does.
 func commitStaged(t *testing.T, view *accounts.View, stage *accounts.Stage, c projections.Commit) {
 	t.Helper()
@@ -144,20 +161,10 @@ func commitStaged(t *testing.T, view *accounts.View, stage *accounts.Stage, c pr
 
 func TestRebuildOfAViewThatTheLoopWrites(t *testing.T) {
 	w := newWriter(t, connect(t), acme, trial.New(1, 10))
-	w.write(30, 10)
-	s := newStand(t, vfs.NewMem(), "accounts")
-	view, err := accounts.Of(s.stores["accounts"], acme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := projections.CatchUp(t.Context(), accounts.Fold{}, view.View, w.journal, discard, nil); err != nil {
-		t.Fatal(err)
-	}
+	s, view, stage := newStagedStand(t, w)
 	l := &loop{}
 	s.add(t, w, l)
 	// A stage from before the switch has to write into what is live after it.
-	stage := view.Stage()
-	defer func() { _ = stage.Close() }()
 	commit := func(c projections.Commit) { commitStaged(t, view, stage, c) }
 	if err := stage.Commit(w.journal.Head()); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func brief(t *testing.T, cfg Config) Config {
 // says what the journal adds up to. An open loop starts what it was asked to.
 func TestBooksCloseAfterEachProfile(t *testing.T) {
 	for name, cfg := range map[string]Config{
-		"spend": {Profile: "spend"}, "spend by one": {Profile: "spend", Clients: 1}, "bulk": {Profile: "bulk"}, "hot": {Profile: "hot"},
+		"spend": {Profile: "spend"}, "spend by one": {Profile: "spend", Clients: 1}, "bulk": {Profile: "bulk"}, "bulk with much in flight": {Profile: "bulk", InFlight: 8}, "hot": {Profile: "hot"},
 		"nats": {Profile: "nats", Clients: 32}, "nats in batches": {Profile: "nats", Clients: 4, Batch: 100},
 		"http": {Profile: "http", Clients: 32}, "http in batches": {Profile: "http", Clients: 4, Batch: 100},
 		"check": {Profile: "check", Clients: 2}, "check over NATS": {Profile: "check", Clients: 2, Door: "nats"},
