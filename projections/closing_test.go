@@ -68,3 +68,10 @@ func TestAFlushGoesOnBehindAFailedView(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Why a view cannot be compared stands on one line, as everything else that a verification says does.
+func TestWhyAViewIsNotComparedIsOneLine(t *testing.T) {
+	if r := NotCompared("trial", errors.New("open it: checksum mismatch\n<detail>")); r.View != "trial" || r.Records != "open it: checksum mismatch" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -44,6 +44,11 @@ func oneLine(err error) string {
 	return line
 }
 
+// NotCompared is the report of a view that could not even be looked at.
+func NotCompared(view string, why error) ViewReport {
+	return ViewReport{View: view, Records: oneLine(why)}
+}
+
 // Remedy is the command that makes one view anew.
 func Remedy(view string, name Name) string {
 	return fmt.Sprintf("credits rebuild %s --tenant %s --shard %d", view, name.Tenant, name.Shard)

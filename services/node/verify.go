@@ -289,14 +289,14 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 	var broken []projections.ViewReport
 	for _, s := range i.stores {
 		if s.err != nil {
-			broken = append(broken, projections.ViewReport{View: s.fold.Name(), Records: s.err.Error()})
+			broken = append(broken, projections.NotCompared(s.fold.Name(), s.err))
 			continue
 		}
 		view, err := s.store.View(name, s.fold.Version())
 		switch {
 		case errors.Is(err, projections.ErrNoView): // it is made at the next start
 		case err != nil:
-			broken = append(broken, projections.ViewReport{View: s.fold.Name(), Records: err.Error()})
+			broken = append(broken, projections.NotCompared(s.fold.Name(), err))
 		default:
 			cfg.Views = append(cfg.Views, projections.VerifiedView{Fold: s.fold, View: view})
 		}
