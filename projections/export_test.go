@@ -3,6 +3,7 @@ package projections
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 
 	"creditstream/events/credit"
 )
@@ -14,10 +15,18 @@ func OwnDecoder(library bool) func(body []byte) ([]credit.Entry, error) {
 	return o.decode
 }
 
-// UsedKeys tells of each key whether it was used before.
-func UsedKeys(s *Store) (use func(key []byte) (bool, error), done func() error) {
-	k := newUsedKeys(s.db)
-	return k.use, k.close
+// RepeatedKeys notes keys with limits that a test can reach, each at the place that it comes at, and says which
+// were there before.
+func RepeatedKeys(dir string, most int, keys iter.Seq2[Position, string]) (count uint64, first []Position, err error) {
+	k := newUsedKeys(dir)
+	k.limits = keyLimits{waiting: 64 << 10, sorted: 4 << 10}
+	for at, key := range keys {
+		if err := k.use(at, "account", key); err != nil {
+			return 0, nil, err
+		}
+	}
+	count, first, err = k.repeated(most)
+	return count, first, errors.Join(err, k.close())
 }
 
 // SmallTables lets views that are built from their start be written in tables that a test can fill.

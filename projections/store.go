@@ -59,6 +59,9 @@ type Config struct {
 	// Block is how many bytes of records are read and compressed at once; 0 means 4 KiB. Less is good for who looks for
 	// single records all over, more for who reads many in a row.
 	Block int
+	// ReadOnce is for a store that is filled, read once and removed: to merge its tables would cost more than to read
+	// many of them.
+	ReadOnce bool
 	// ReadOnly opens a store that is there to look at it: nothing is made, healed or tidied up.
 	ReadOnly bool
 	// Logger gets what Pebble has to say that needs a person; nil discards it.
@@ -107,6 +110,9 @@ func open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// manyTables is twice as many as lie above each other before they are merged, where they are read once.
+const manyTables = 128
+
 func options(cfg Config) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          cfg.FS,
@@ -128,6 +134,9 @@ func options(cfg Config) *pebble.Options {
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default
+	}
+	if cfg.ReadOnce {
+		o.L0CompactionThreshold, o.L0StopWritesThreshold = manyTables, 2*manyTables
 	}
 	// Nearly every idempotency key is looked up to learn that it is not there: without a filter that
 	// costs a block of every level.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"creditstream/events/credit"
+
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -173,9 +175,7 @@ func (v *verification) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if v.checks, err = newChecks(dir, &v.report, &v.cfg); err != nil {
-		return err
-	}
+	v.checks = newChecks(dir, &v.report, &v.cfg)
 	defer func() { err = errors.Join(err, v.checks.close()) }()
 	defer func() {
 		for _, t := range v.twins {
@@ -198,6 +198,9 @@ func (v *verification) run(ctx context.Context) (err error) {
 		return err
 	}
 	v.missed()
+	if err := v.repeated(ctx); err != nil {
+		return err
+	}
 	for _, t := range v.twins {
 		if err := v.compare(ctx, t); err != nil {
 			return err
@@ -223,7 +226,7 @@ func newTwin(view VerifiedView, j Journal, dir string) (*twin, error) {
 		t.head = j.Start()
 	}
 	t.reached = t.head == j.Start()
-	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default, Block: view.View.store.block}); err != nil {
+	if t.store, err = Open(Config{Dir: dir, View: view.Fold.Name(), FS: vfs.Default, Block: view.View.store.block, ReadOnce: true}); err != nil {
 		return t, err
 	}
 	folded, err := t.store.View(j.Name(), view.Fold.Version())
@@ -343,6 +346,49 @@ func (v *verification) missed() {
 		v.checks.fault(Position{Sequence: head.Sequence}, nil, fmt.Sprintf("a signed head of journal %s is at this commit, the journal could be read up to %d", head.Journal, v.report.Position))
 	}
 	v.heads = nil
+}
+
+// repeated reports the keys that were used before: what an entry says of itself is read once more.
+func (v *verification) repeated(ctx context.Context) error {
+	count, places, err := v.checks.keys.repeated(maxFaults)
+	if err != nil || count == 0 {
+		return err
+	}
+	r := &v.report
+	r.Doubled += count
+	others := r.Faults
+	r.Faults = nil
+	for _, at := range places {
+		entry, err := v.entry(ctx, at)
+		if err != nil {
+			return fmt.Errorf("read commit %d once more: %w", at.Sequence, err)
+		}
+		v.checks.fault(at, entry, fmt.Sprintf("key %q was used before", entry.Key))
+	}
+	r.Faults = append(others, r.Faults...)
+	slices.SortStableFunc(r.Faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.Entry, b.Entry))
+	})
+	r.Faults = r.Faults[:min(len(r.Faults), maxFaults)]
+	return nil
+}
+
+// entry reads one entry of the journal.
+func (v *verification) entry(ctx context.Context, at Position) (*credit.Entry, error) {
+	for c, err := range v.cfg.Journal.Read(ctx, at.Sequence) {
+		if err != nil {
+			return nil, err
+		}
+		entries, err := newOwnDecoder().decode(c.Body)
+		if err != nil {
+			return nil, err
+		}
+		if int(at.Offset) >= len(entries) {
+			return nil, fmt.Errorf("it has no entry %d any more", at.Offset)
+		}
+		return &entries[at.Offset], nil
+	}
+	return nil, errors.New("it is not there any more")
 }
 
 // decoded reads, hashes and decodes beside the one who folds.

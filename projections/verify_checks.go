@@ -12,42 +12,40 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// checks are what every entry of a journal is held against. Accounts and keys that do not fit into memory are
-// spilled into a store of its own:
+// checks are what every entry of a journal is held against. Accounts that do not fit into memory are spilled into a
+// store of its own, which is made when it is needed:
 //
 //	a | account | part | id    a part of an account
-//	k | account | key          a key that was used
-//	n | account                an account that was seen
+//	n | account                an account that was spilled
 type checks struct {
 	report   *Report
 	cfg      *VerifyConfig
-	db       *pebble.DB
-	batch    *pebble.Batch // indexed: what is in it is found
+	dir      string
+	db       *pebble.DB // nil until something was spilled
 	accounts map[string]*credit.Account
 	broken   map[string]bool // accounts that nothing more can be said about
 	recorded time.Time
 	// What the pools of an account should have after a fact, and what the fold says.
 	due, folded sums
-	keys        usedKeys
+	keys        *usedKeys
 	key         []byte
 	value       []byte
 }
 
-// Bounds of what checks keep in memory.
-const (
-	checkedAccounts = 16_384
-	checkedBytes    = 4 << 20
-)
+// checkedAccounts bounds the accounts that checks keep in memory.
+const checkedAccounts = 16_384
 
-func newChecks(dir string, report *Report, cfg *VerifyConfig) (*checks, error) {
-	db, err := pebble.Open(filepath.Join(dir, "checks"), options(Config{}))
-	if err != nil {
-		return nil, fmt.Errorf("open scratch store: %w", err)
-	}
-	return &checks{report: report, cfg: cfg, db: db, batch: db.NewIndexedBatch(), accounts: make(map[string]*credit.Account), broken: make(map[string]bool), keys: newUsedKeys(db)}, nil
+func newChecks(dir string, report *Report, cfg *VerifyConfig) *checks {
+	return &checks{report: report, cfg: cfg, dir: dir, accounts: make(map[string]*credit.Account), broken: make(map[string]bool), keys: newUsedKeys(dir)}
 }
 
-func (c *checks) close() error { return errors.Join(c.batch.Close(), c.keys.close(), c.db.Close()) }
+func (c *checks) close() error {
+	err := c.keys.close()
+	if c.db != nil {
+		err = errors.Join(err, c.db.Close())
+	}
+	return err
+}
 
 // fault describes a fault of an entry; nil where it is the commit's.
 func (c *checks) fault(at Position, e *credit.Entry, problem string) {
@@ -68,7 +66,7 @@ func (c *checks) commit(commit Commit) error {
 			return err
 		}
 	}
-	if len(c.accounts) > checkedAccounts || c.batch.Len() > checkedBytes {
+	if len(c.accounts) > checkedAccounts {
 		return c.spill()
 	}
 	return nil
@@ -123,30 +121,19 @@ func (c *checks) ofTenant(at Position, e *credit.Entry) {
 }
 
 // keyed checks an entry's idempotency: what was asked for under a key carries the hash of its content, and no key
-// is used twice. (What fell due has keys of its own, without a hash and without anybody who asked.)
+// is used twice, which is known at the end. (What fell due has keys of its own, without a hash and without anybody who asked.)
 func (c *checks) keyed(at Position, e *credit.Entry) error {
 	switch hashed := e.Hash != (credit.Hash{}); {
 	case hashed && e.Key == "":
 		c.report.Nonsensical++
 		c.fault(at, e, "it has the hash of a request, and no key")
 	case hashed:
-		return c.once(at, e)
+		return c.keys.use(at, e.Account, e.Key)
 	case e.Key != "" && e.Actor != "":
 		c.report.Nonsensical++
 		c.fault(at, e, "somebody asked for it under a key, and the hash of what was asked is not there")
 	}
 	return nil
-}
-
-// once sees to it that a key is used once.
-func (c *checks) once(at Position, e *credit.Entry) error {
-	c.key = append(AppendText(append(c.key[:0], 'k'), e.Account), e.Key...)
-	used, err := c.keys.use(c.key)
-	if used {
-		c.report.Doubled++
-		c.fault(at, e, fmt.Sprintf("key %q was used before", e.Key))
-	}
-	return err
 }
 
 // fact checks the draws of one fact against the account as it was before, and folds it.
@@ -279,20 +266,12 @@ func (c *checks) load(id string) (*credit.Account, error) {
 	}
 	a := credit.NewAccount(id)
 	c.accounts[id] = a
-	seen := append([]byte{'n'}, id...)
-	_, closer, err := c.batch.Get(seen)
-	if errors.Is(err, pebble.ErrNotFound) {
+	if seen, err := c.spilled(id); err != nil || !seen {
 		c.report.Accounts++
-		return a, c.batch.Set(seen, nil, nil)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := closer.Close(); err != nil {
-		return nil, err
+		return a, err
 	}
 	own := AppendText([]byte{'a'}, id)
-	it, err := c.batch.NewIter(&pebble.IterOptions{LowerBound: own, UpperBound: append(bytes.Clone(own), byte(credit.PartReversed))})
+	it, err := c.db.NewIter(&pebble.IterOptions{LowerBound: own, UpperBound: append(bytes.Clone(own), byte(credit.PartReversed))})
 	if err != nil {
 		return nil, err
 	}
@@ -307,9 +286,29 @@ func (c *checks) load(id string) (*credit.Account, error) {
 	return a, a.Restored()
 }
 
-// spill writes accounts and keys, and forgets the accounts.
-func (c *checks) spill() error {
-	var err error
+// spilled says whether an account was in memory before.
+func (c *checks) spilled(id string) (bool, error) {
+	if c.db == nil {
+		return false, nil
+	}
+	_, closer, err := c.db.Get(append([]byte{'n'}, id...))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, closer.Close()
+}
+
+// spill writes the accounts, and forgets them.
+func (c *checks) spill() (err error) {
+	if c.db == nil {
+		if c.db, err = pebble.Open(filepath.Join(c.dir, "checks"), options(Config{})); err != nil {
+			return fmt.Errorf("open scratch store: %w", err)
+		}
+	}
+	batch := c.db.NewBatch()
 	note := func(e error) {
 		if err == nil {
 			err = e
@@ -323,26 +322,22 @@ func (c *checks) spill() error {
 			c.key = append(append(AppendText(append(c.key[:0], 'a'), id), byte(part)), name...)
 			return c.key
 		}
+		note(batch.Set(append(append(c.key[:0], 'n'), id...), nil, nil))
 		c.value = a.Drain(c.value, func(p credit.Part, name string, value []byte) {
 			if p != credit.PartDue && p != credit.PartReversed {
-				note(c.batch.Set(part(p, name), value, nil))
+				note(batch.Set(part(p, name), value, nil))
 			}
 		}, func(p credit.Part, name string) {
 			if p != credit.PartDue {
-				note(c.batch.Delete(part(p, name), nil))
+				note(batch.Delete(part(p, name), nil))
 			}
 		})
 	}
+	clear(c.accounts)
+	note(batch.Commit(pebble.NoSync))
+	note(batch.Close())
 	if err != nil {
 		return fmt.Errorf("spill accounts: %w", err)
 	}
-	clear(c.accounts)
-	if err := c.batch.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("spill accounts: %w", err)
-	}
-	if err := c.batch.Close(); err != nil {
-		return err
-	}
-	c.batch = c.db.NewIndexedBatch()
 	return nil
 }

@@ -1,111 +1,179 @@
 package projections
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
-	"hash/maphash"
-
-	"github.com/cockroachdb/pebble/v2"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 )
 
-// usedKeys knows which keys were used, however many: all are in a store. Nearly every key is new, and to look it up
-// there to learn that would be most of the work. So sieves in memory, of a bit in ten for each key, say of 99 in 100
-// new ones that they are; only where they cannot the store is asked.
+// usedKeys finds the keys that were used more than once, however many there are. To look each of them up among all
+// others would be most of the work of a verification, so nothing is looked up: of each use is noted a print of the key,
+// 128 bits of SHA-256, and where it was; and when all are noted they are sorted. Prints with the same first byte are
+// one part, and are sorted by themselves.
 type usedKeys struct {
-	db     *pebble.DB
-	batch  *pebble.Batch
-	seed   maphash.Seed
-	sieves []sieve
+	dir     string
+	parts   [256]keyPart
+	waiting int // bytes of prints that are in memory
+	limits  keyLimits
+	text    []byte // of one key, used again
 }
 
-// The first sieve has room for some 100,000 keys, each next one for twice as many, up to the last, for 50 million:
-// 128 MiB in all. Beyond that more and more keys are looked up.
-const (
-	leastSieve = 128 << 10 // bytes
-	mostSieve  = 64 << 20
-)
-
-func newUsedKeys(db *pebble.DB) usedKeys {
-	return usedKeys{db: db, batch: db.NewBatch(), seed: maphash.MakeSeed()}
+// keyPart is all prints with one first byte, as prints are written: those in the file first.
+type keyPart struct {
+	file    *os.File // nil until the prints of all parts do not fit into memory
+	waiting []byte
 }
 
-// use notes a key, and reports whether it was used before.
-func (k *usedKeys) use(key []byte) (used bool, err error) {
-	hash := maphash.Bytes(k.seed, key)
-	maybe := false
-	for i := range k.sieves {
-		maybe = maybe || k.sieves[i].has(hash)
-	}
-	if maybe {
-		if used, err = k.known(key); used || err != nil {
-			return used, err
-		}
-	}
-	last := len(k.sieves) - 1
-	if last < 0 || k.sieves[last].full() && len(k.sieves[last].bits)*8 < mostSieve {
-		k.sieves = append(k.sieves, newSieve(leastSieve<<(last+1)))
-		last++
-	}
-	k.sieves[last].add(hash)
-	if err := k.batch.Set(key, nil, nil); err != nil || k.batch.Len() < checkedBytes {
-		return false, err
-	}
-	return false, k.flush()
+// keyLimits say what is in memory, in bytes: of prints that wait to be written, and of those that are sorted at a time.
+type keyLimits struct{ waiting, sorted int }
+
+// usedKeyLimits are those of every verification. A part is larger than what is sorted at a time when there are more than
+// 170 million keys; it is then gone over several times.
+var usedKeyLimits = keyLimits{waiting: 4 << 20, sorted: 16 << 20}
+
+// keyUse is one use of a key.
+type keyUse struct {
+	print [2]uint64
+	place uint64 // see placeOf
 }
 
-// known looks a key up.
-func (k *usedKeys) known(key []byte) (bool, error) {
-	if err := k.flush(); err != nil {
-		return false, err
-	}
-	_, closer, err := k.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, closer.Close()
+// printBytes is what a use takes in a part.
+const printBytes = 24
+
+// entryBits are those of a place that say which entry of its commit it is: a commit has at most journal.MaxBody bytes,
+// and so less than a million entries.
+const entryBits = 20
+
+func placeOf(at Position) uint64 { return at.Sequence<<entryBits | uint64(at.Offset) }
+func positionOf(place uint64) Position {
+	return Position{place >> entryBits, uint32(place & (1<<entryBits - 1))}
 }
 
-func (k *usedKeys) flush() error {
-	if k.batch.Empty() {
+func newUsedKeys(dir string) *usedKeys { return &usedKeys{dir: dir, limits: usedKeyLimits} }
+
+// use notes that an account's key was used.
+func (k *usedKeys) use(at Position, account, key string) error {
+	k.text = append(AppendText(k.text[:0], account), key...)
+	print := sha256.Sum256(k.text)
+	part := &k.parts[print[0]]
+	part.waiting = binary.BigEndian.AppendUint64(append(part.waiting, print[:16]...), placeOf(at))
+	if k.waiting += printBytes; k.waiting < k.limits.waiting {
 		return nil
 	}
-	err := k.batch.Commit(pebble.NoSync)
-	k.batch.Reset()
-	return err
+	return k.write()
 }
 
-func (k *usedKeys) close() error { return k.batch.Close() }
-
-// sieve is a Bloom filter in which the bits of a key are in one word.
-type sieve struct {
-	bits  []uint64
-	count int
-}
-
-func newSieve(bytes int) sieve { return sieve{bits: make([]uint64, bytes/8)} }
-
-// full: a word has the bits of six keys and a half, ten bits for each.
-func (s *sieve) full() bool { return s.count >= len(s.bits)*64/10 }
-
-// place is a word and five bits of it.
-func (s *sieve) place(hash uint64) (word int, mask uint64) {
-	word = int(hash >> 32 % uint64(len(s.bits)))
-	for range 5 {
-		mask |= 1 << (hash & 63)
-		hash >>= 6
+// write brings what waits to the disk.
+func (k *usedKeys) write() error {
+	for i := range k.parts {
+		part := &k.parts[i]
+		if part.file == nil {
+			file, err := os.Create(filepath.Join(k.dir, "keys-"+strconv.Itoa(i)))
+			if err != nil {
+				return fmt.Errorf("note keys: %w", err)
+			}
+			part.file = file
+		}
+		if _, err := part.file.Write(part.waiting); err != nil {
+			return fmt.Errorf("note keys: %w", err)
+		}
+		part.waiting = part.waiting[:0]
 	}
-	return word, mask
+	k.waiting = 0
+	return nil
 }
 
-func (s *sieve) add(hash uint64) {
-	word, mask := s.place(hash)
-	s.bits[word] |= mask
-	s.count++
+// repeated counts the uses of a key that had been used before, and says where the first of them are, in the order of
+// the journal, up to a number.
+func (k *usedKeys) repeated(most int) (count uint64, first []Position, err error) {
+	var places, uses = []uint64{}, []keyUse{}
+	for i := range k.parts {
+		part := &k.parts[i]
+		size, err := part.size()
+		if err != nil {
+			return 0, nil, err
+		}
+		passes := uint64(size/k.limits.sorted + 1)
+		for pass := range passes {
+			if uses, err = part.uses(uses[:0], passes, pass); err != nil {
+				return 0, nil, err
+			}
+			slices.SortFunc(uses, func(a, b keyUse) int {
+				return cmp.Or(cmp.Compare(a.print[0], b.print[0]), cmp.Compare(a.print[1], b.print[1]), cmp.Compare(a.place, b.place))
+			})
+			for n := 1; n < len(uses); n++ {
+				if uses[n].print == uses[n-1].print {
+					count++
+					places = append(places, uses[n].place)
+				}
+			}
+			slices.Sort(places)
+			places = places[:min(len(places), most)]
+		}
+	}
+	for _, place := range places {
+		first = append(first, positionOf(place))
+	}
+	return count, first, nil
 }
 
-func (s *sieve) has(hash uint64) bool {
-	word, mask := s.place(hash)
-	return s.bits[word]&mask == mask
+// size is how many bytes of prints a part has.
+func (p *keyPart) size() (int, error) {
+	if p.file == nil {
+		return len(p.waiting), nil
+	}
+	info, err := p.file.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("read the keys that were used: %w", err)
+	}
+	return int(info.Size()) + len(p.waiting), nil
+}
+
+// uses reads those of a part's prints that are the turn of one of several passes.
+func (p *keyPart) uses(to []keyUse, passes, pass uint64) ([]keyUse, error) {
+	var prints io.Reader = bytes.NewReader(p.waiting)
+	if p.file != nil {
+		if _, err := p.file.Seek(0, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("read the keys that were used: %w", err)
+		}
+		prints = io.MultiReader(p.file, prints)
+	}
+	buffer := make([]byte, 4096*printBytes)
+	for {
+		n, err := io.ReadFull(prints, buffer)
+		if n%printBytes != 0 {
+			return nil, fmt.Errorf("read the keys that were used: %d bytes are no prints", n)
+		}
+		for b := buffer[:n]; len(b) >= printBytes; b = b[printBytes:] {
+			use := keyUse{[2]uint64{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, binary.BigEndian.Uint64(b[16:])}
+			if use.print[1]%passes == pass {
+				to = append(to, use)
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return to, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the keys that were used: %w", err)
+		}
+	}
+}
+
+// close closes the files; they go with the directory.
+func (k *usedKeys) close() error {
+	var faults []error
+	for i := range k.parts {
+		if file := k.parts[i].file; file != nil {
+			faults = append(faults, file.Close())
+		}
+	}
+	return errors.Join(faults...)
 }

@@ -2,7 +2,6 @@ package projections_test
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -11,8 +10,6 @@ import (
 	"creditstream/events/credit"
 	"creditstream/projections"
 	"creditstream/projections/internal/trial"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // What verification reads is what encoding/json reads, of whole commits and of broken ones, and what the codec reads.
@@ -67,22 +64,5 @@ func TestVerifyReadsWhatTheLibraryReads(t *testing.T) {
 		from := rng.IntN(len(whole))
 		to := min(len(whole), from+rng.IntN(4))
 		compare(bytes.Join([][]byte{[]byte(whole[:from]), []byte(pieces[rng.IntN(len(pieces))]), []byte(whole[to:])}, nil))
-	}
-}
-
-// Each key is new once, however many there are.
-func TestAUsedKeyIsKnown(t *testing.T) {
-	use, done := projections.UsedKeys(openStore(t, vfs.NewMem(), folds[0]))
-	const keys = 250_000 // beyond the first sieve, and the second
-	for round := range 2 {
-		for i := 0; i < keys; i += 1 + 96*round {
-			used, err := use(fmt.Appendf(nil, "kaccount\x00key-%d", i))
-			if err != nil || used != (round == 1) {
-				t.Fatalf("round %d, key %d: used %v, %v", round, i, used, err)
-			}
-		}
-	}
-	if err := done(); err != nil {
-		t.Fatal(err)
 	}
 }
