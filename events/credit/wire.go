@@ -29,12 +29,13 @@ const (
 	typeSuffix = ".v1"
 )
 
-// Encoder appends entries to the body of one commit. Its zero value with a Source is ready.
+// Encoder writes the bodies of commits, one after another. Its zero value with a Source is ready.
 type Encoder struct {
 	// Source is the CloudEvents source of all events: "/creditstream/<tenant>/<shard>".
 	Source string
 
 	prefix []byte
+	body   []byte // to write the next one in
 	marks  []mark
 	stamps [2]stamp // of the instants written last: what is decided together has its instants in common
 	oldest int      // which of them
@@ -51,18 +52,33 @@ type mark struct {
 	start, end int
 }
 
-// Append adds an entry to body, which is empty or what an earlier Append returned. The entry must stay
-// where it is until Seal.
-func (c *Encoder) Append(body []byte, e *Entry) ([]byte, error) {
+// Commit returns the body of a commit of these entries, in memory of its own, and lets each fact's Raw be its data in
+// there. A Raw that is set is written as it stands: Measure did the work.
+func (c *Encoder) Commit(entries []Entry) ([]byte, error) {
+	c.body = append(c.body[:0], '[')
+	clear(c.marks)
+	c.marks = c.marks[:0]
+	for i := range entries {
+		if err := c.append(&entries[i]); err != nil {
+			return nil, err
+		}
+	}
+	c.body = append(c.body, ']')
+	body := append([]byte(nil), c.body...)
+	for _, m := range c.marks {
+		m.fact.Raw = body[m.start:m.end:m.end]
+	}
+	return body, nil
+}
+
+func (c *Encoder) append(e *Entry) (err error) {
 	if c.prefix == nil {
 		c.prefix = append(appendJSONString([]byte(`,"source":`), c.Source), `,"type":"creditstream.`...)
 	}
-	var err error
+	body := c.body
 	for i := range e.Facts {
 		f := &e.Facts[i]
-		if len(body) == 0 {
-			body = append(body, '[')
-		} else {
+		if len(body) > 1 {
 			body = append(body, ",\n"...)
 		}
 		body = append(body, `{"specversion":"1.0","id":"`...)
@@ -95,13 +111,14 @@ func (c *Encoder) Append(body []byte, e *Entry) ([]byte, error) {
 		}
 		body = append(body, `,"data":`...)
 		start := len(body)
-		if body, err = appendData(body, f.Event); err != nil {
-			return body, fmt.Errorf("encode %s of account %s: %w", f.Event.Kind(), e.Account, err)
+		if body, err = f.appendData(body); err != nil {
+			return fmt.Errorf("encode %s of account %s: %w", f.Event.Kind(), e.Account, err)
 		}
 		c.marks = append(c.marks, mark{fact: f, start: start, end: len(body)})
 		body = append(body, '}')
 	}
-	return body, nil
+	c.body = body
+	return nil
 }
 
 func (c *Encoder) appendTime(body []byte, t time.Time) []byte {
@@ -116,51 +133,30 @@ func (c *Encoder) appendTime(body []byte, t time.Time) []byte {
 	return append(body, s.text...)
 }
 
-// Seal closes the body and lets each appended fact point at its data in it. The Encoder is then ready
-// for the next commit.
-func (c *Encoder) Seal(body []byte) []byte {
-	if len(body) == 0 {
-		body = append(body, '[')
-	}
-	body = append(body, ']')
-	for _, m := range c.marks {
-		m.fact.Raw = body[m.start:m.end:m.end]
-	}
-	clear(c.marks)
-	c.marks = c.marks[:0]
-	return body
-}
-
-// Mark remembers how far the encoder is, for Rewind.
-func (c *Encoder) Mark() int { return len(c.marks) }
-
-// Rewind forgets what was appended since mark; the caller cuts its text off the body.
-func (c *Encoder) Rewind(mark int) {
-	clear(c.marks[mark:])
-	c.marks = c.marks[:mark]
-}
-
-// EncodeCommit returns the body of a commit of these entries.
+// EncodeCommit returns the body of a commit of these entries, whatever their facts' Raw is.
 func EncodeCommit(source string, entries []Entry) ([]byte, error) {
-	c := Encoder{Source: source}
-	var body []byte
-	var err error
 	for i := range entries {
-		if body, err = c.Append(body, &entries[i]); err != nil {
-			return nil, err
+		for k := range entries[i].Facts {
+			entries[i].Facts[k].Raw = nil
 		}
 	}
-	return c.Seal(body), nil
+	return (&Encoder{Source: source}).Commit(entries)
 }
 
 // appendData writes the data of an event. UsageRecorded, which nearly all events are, is written by
 // hand: encoding/json costs four times as much.
-func appendData(dst []byte, e Event) ([]byte, error) {
-	u, ok := e.(*UsageRecorded)
-	if !ok {
-		text, err := json.Marshal(e)
-		return append(dst, text...), err
+func (f *Fact) appendData(dst []byte) ([]byte, error) {
+	if f.Raw != nil {
+		return append(dst, f.Raw...), nil
 	}
+	if u, ok := f.Event.(*UsageRecorded); ok {
+		return u.append(dst), nil
+	}
+	text, err := json.Marshal(f.Event)
+	return append(dst, text...), err
+}
+
+func (u *UsageRecorded) append(dst []byte) []byte {
 	dst = appendJSONString(append(dst, `{"meter":`...), u.Meter)
 	dst = strconv.AppendInt(append(dst, `,"quantity":`...), u.Quantity, 10)
 	dst = strconv.AppendInt(append(dst, `,"cost":`...), int64(u.Cost), 10)
@@ -187,7 +183,7 @@ func appendData(dst []byte, e Event) ([]byte, error) {
 	if len(u.Attributes) > 0 {
 		dst = append(append(dst, `,"attributes":`...), u.Attributes...)
 	}
-	return append(dst, '}'), nil
+	return append(dst, '}')
 }
 
 func appendDraws(dst []byte, draws []Draw) []byte {
@@ -230,14 +226,7 @@ const hexDigits = "0123456789abcdef"
 
 func appendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	plain := true
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			plain = false
-			break
-		}
-	}
-	if plain {
+	if isPlain(s) {
 		return append(append(dst, s...), '"')
 	}
 	for i := 0; i < len(s); {

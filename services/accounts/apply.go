@@ -5,7 +5,7 @@ import "fmt"
 // maxApplying is how many acknowledged commits may wait to be applied, beside those in flight.
 const maxApplying = 2
 
-// apply is the second goroutine of a shard: it answers commits as soon as they are durable, and writes
+// apply is the third goroutine of a shard: it answers commits as soon as they are durable, and writes
 // them to the view, in order. So nobody who charges waits for Pebble, and the loop decides on meanwhile; who
 // reads waits (caughtUp) until the view has what was answered. It ends when the loop closes toApply.
 func (s *Shard) apply() {

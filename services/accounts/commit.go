@@ -64,9 +64,10 @@ type ticket struct {
 // acknowledged, applied, answered.
 type commit struct {
 	sequence uint64 // in the journal; known when it is sent
-	body     []byte
+	body     []byte // known when it is appended
 	entries  []credit.Entry
 	events   uint32
+	size     int // of body, at most
 	touched  []*cached
 	again    []*cached // those that were touched more than once
 	tickets  []ticket
@@ -109,17 +110,13 @@ func (o *commit) complete(a Answer) Answer {
 	return a
 }
 
-// size is how much a commit has so far, to shrink it to again.
-type size struct {
-	body, entries int
-	events        uint32
-}
-
-func (o *commit) size() size { return size{len(o.body), len(o.entries), o.events} }
-
-func (o *commit) shrink(to size) {
-	clear(o.entries[to.entries:])
-	o.body, o.entries, o.events = o.body[:to.body], o.entries[:to.entries], to.events
+// add puts entries into an open commit that take so many bytes at most.
+func (o *commit) add(size int, entries ...credit.Entry) {
+	o.size += size
+	o.entries = append(o.entries, entries...)
+	for i := range entries {
+		o.events += uint32(len(entries[i].Facts))
+	}
 }
 
 // newCommit returns an open commit that uses what is left of spare, a retired one, or nil.

@@ -86,24 +86,20 @@ func dueEntries(id string, dues []rules.Due, now time.Time) []credit.Entry {
 	return entries
 }
 
-// write encodes entries into the open commit: all of them, or none when they are too much.
+// write puts entries into the open commit: all of them, or none when they are too much.
 func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
-	o := s.open
-	undo, mark := o.size(), s.encoder.Mark()
-	for _, entry := range entries {
-		for i := range entry.Facts {
-			entry.Facts[i].ID = s.ids.next(now)
+	size := 0
+	for i := range entries {
+		e := &entries[i]
+		for k := range e.Facts {
+			e.Facts[k].ID = s.ids.next(now)
 		}
-		o.entries = append(o.entries, entry)
-		var err error
-		o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1])
-		o.events += uint32(len(entry.Facts))
-		if err != nil || len(o.body)-undo.body > maxEntry {
-			s.encoder.Rewind(mark)
-			o.shrink(undo)
+		most, err := e.Measure()
+		if size += most; err != nil || size > maxEntry {
 			return false
 		}
 	}
+	s.open.add(size, entries...)
 	return true
 }
 
@@ -272,23 +268,19 @@ func (s *Shard) publish(c *call, now time.Time) {
 		return
 	}
 	entry := credit.Entry{Actor: c.publish.actor, Recorded: now, Facts: []credit.Fact{{ID: s.ids.next(now), At: now, Event: c.publish.event}}}
-	o := s.open
-	undo, mark := o.size(), s.encoder.Mark()
-	o.entries = append(o.entries, entry)
-	var err error
-	if o.body, err = s.encoder.Append(o.body, &o.entries[len(o.entries)-1]); err != nil {
+	size, err := entry.Measure()
+	if err != nil {
 		s.fail(fmt.Errorf("encode catalog: %w", err))
 		s.reply(c, 0, Answer{Err: s.failed})
 		return
 	}
-	if most := journal.MaxBody - s.cfg.CommitTarget - 1; len(o.body)-undo.body > most {
-		s.encoder.Rewind(mark)
-		o.shrink(undo)
+	if most := journal.MaxBody - s.cfg.CommitTarget; size > most {
 		s.reply(c, 0, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("in the journal this catalog would take more than %d KiB: each < > & takes six bytes", most>>10)}})
 		return
 	}
+	o := s.open
+	o.add(size, entry)
 	answer := Answer{Position: Position{Shard: s.cfg.Number, Offset: uint32(len(o.entries) - 1)}, Facts: entry.Facts}
-	o.events++
 	s.stage().Catalog(c.publish.event.Version, now, c.publish.event.Source)
 	s.books = s.books.With(now, c.publish.catalog)
 	o.books = s.books

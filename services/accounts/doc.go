@@ -6,9 +6,10 @@
 // open to answered, cache.go the accounts in memory, clock.go the shard's time. service.go is what the
 // doors use: it finds the tenant and the shard, and answers questions from the view.
 //
-// One goroutine per shard decides (loop.go, decide.go, send.go); a second one (apply.go) answers commits once the journal has
+// One goroutine per shard decides (loop.go, decide.go); a second one (send.go) encodes commits and appends them to the
+// journal; a third one (apply.go) answers them once the journal has
 // acknowledged them and writes them to the view; nothing else writes. recent.go knows the idempotency keys
-// that were used lately. While one commit is on its way to the disk the next is decided and encoded, so
+// that were used lately. While one commit is encoded and on its way to the disk the next is decided, so
 // that a disk that syncs a few thousand times a second carries a hundred thousand entries. Nobody is
 // answered before the journal has acknowledged the commit that his answer rests on. What is in memory
 // includes what is in flight; what is in the view never does, and a read waits for what was answered.

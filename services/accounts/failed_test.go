@@ -11,7 +11,7 @@ import (
 func TestAFailedShardDoesNotSleepBesideCallsThatWait(t *testing.T) {
 	s := &Shard{log: slog.New(slog.DiscardHandler), cache: newCache(1), recent: newRecent(), open: newCommit(nil)}
 	s.cfg.setDefaults()
-	s.open.body = make([]byte, s.cfg.CommitTarget)
+	s.open.size = s.cfg.CommitTarget
 	s.fail(errors.New("fenced"))
 	s.low = append(s.low, &call{requests: make([]Request, 1), answers: make([]Answer, 1), done: make(chan struct{}, 1), sweep: true})
 	if s.idle() {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"creditstream/events/journal"
 )
 
-// maxEntry is the largest entry in bytes: with a commit's target below it, a commit stays within what
+// maxEntry is the largest entry in bytes: with one more of them than makes it full, a commit stays within what
 // the journal carries in one message.
-const maxEntry = 384 << 10
+const maxEntry = journal.MaxBody / 2
 
 // ErrUnavailable says that the outcome of a request is unknown, or that the shard does not write at the
 // moment. The same request with the same key is always safe.
@@ -83,7 +85,7 @@ func (s *Shard) idle() bool {
 }
 
 // full reports whether the open commit has to be sent before more is decided.
-func (s *Shard) full() bool { return len(s.open.body) >= s.cfg.CommitTarget }
+func (s *Shard) full() bool { return s.open.size >= s.cfg.CommitTarget }
 
 // pausing reports whether the next call waits for everything under way to be answered.
 func (s *Shard) pausing() bool {
@@ -200,6 +202,8 @@ func (s *Shard) close(reason error) {
 	s.queue, s.low = nil, nil
 	s.mu.Unlock()
 	s.refuse(reason)
+	close(s.toAppend)
+	<-s.appendedAll
 	close(s.toApply)
 	<-s.appliedAll
 	for _, stage := range s.stages {

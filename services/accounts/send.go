@@ -21,7 +21,7 @@ func (s *Shard) mayGo() bool {
 	return s.open.events > 0 && len(s.sent) < most && len(s.sent)+len(s.applying) < most+maxApplying
 }
 
-// send appends the open commit when the journal may take one more.
+// send lets the open commit be appended when the journal may take one more.
 func (s *Shard) send() {
 	if !s.mayGo() {
 		return
@@ -31,31 +31,53 @@ func (s *Shard) send() {
 		o.stage.Account(e.account)
 		e.again = false
 	}
-	body, entries := o.body, o.entries
-	// Handed on, and kept by whoever follows the journal: so as large as they are, and not as large as they
-	// might have become. The next commit grows in the memory of this one.
+	// Handed on, and kept by whoever follows the journal: so as many as they are, and not as many as there
+	// might have been. The next commit's grow in the memory of this one's.
+	entries := o.entries
 	o.entries = append(make([]credit.Entry, 0, len(entries)), entries...)
-	o.body = s.encoder.Seal(append([]byte(nil), body...))
 	s.sequence++
 	o.sequence = s.sequence
+	s.sent = append(s.sent, o)
+	s.toAppend <- o // it has room for all that may be under way
+	clear(entries)
+	s.open = s.nextCommit(entries[:0])
+}
+
+// appendAll is the second goroutine of a shard: it encodes commits and appends them to the journal, while the loop
+// decides on. After one that it could not append it appends none: they rest on that one. It ends when the loop closes
+// toAppend.
+func (s *Shard) appendAll() {
+	defer close(s.appendedAll)
+	var fault error
+	for o := range s.toAppend {
+		if fault == nil {
+			fault = s.append(o)
+		}
+		if fault != nil {
+			s.acked(o, journal.Head{}, fault)
+		}
+	}
+}
+
+func (s *Shard) append(o *commit) (err error) {
+	if o.body, err = s.encoder.Commit(o.entries); err != nil {
+		return err
+	}
 	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(o, head, err) }); err != nil {
-		s.fail(fmt.Errorf("append to the journal: %w", err))
-		return
+		return err
 	}
 	s.trap(TrappedPublished)
-	s.sent = append(s.sent, o)
-	clear(entries)
-	s.open = s.nextCommit(body[:0], entries[:0])
+	return nil
 }
 
 // nextCommit returns an open commit that grows in memory used before.
-func (s *Shard) nextCommit(body []byte, entries []credit.Entry) *commit {
+func (s *Shard) nextCommit(entries []credit.Entry) *commit {
 	var spare *commit
 	if n := len(s.spare); n > 0 {
 		spare, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
 	o := newCommit(spare)
-	o.body, o.entries = body, entries
+	o.entries = entries
 	return o
 }
 

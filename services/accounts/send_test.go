@@ -24,7 +24,7 @@ func TestACommitWaitsWhileItCanGrow(t *testing.T) {
 		s := &Shard{cfg: Config{InFlight: test.inFlight, CommitTarget: 10}, open: newCommit(nil), sent: make([]*commit, test.sent), applying: make([]*commit, test.applying)}
 		s.open.events = uint32(test.has)
 		if test.full {
-			s.open.body = make([]byte, 10)
+			s.open.size = 10
 		}
 		if got := s.mayGo(); got != test.want {
 			t.Errorf("%s: %t", test.name, got)

@@ -36,7 +36,8 @@ type Config struct {
 	// Texts seals what people write before it comes into the journal; nil leaves it readable.
 	Texts Texts
 
-	// CommitTarget is the size in bytes at which a commit takes no further entry. Default 256 KiB.
+	// CommitTarget is how many bytes a commit may take when it takes no further entry, as its entries were measured.
+	// Default 320 KiB: some 450 uses, which then take about 220. At most 384 KiB.
 	CommitTarget int
 	// InFlight is how many commits may be on their way to the disk at once, beside one that is full. Default 1: what
 	// is decided meanwhile goes together when the ack arrives. More pay where the way to the journal is long.
@@ -58,8 +59,9 @@ const (
 
 func (c *Config) setDefaults() {
 	if c.CommitTarget == 0 {
-		c.CommitTarget = 256 << 10
+		c.CommitTarget = 320 << 10
 	}
+	c.CommitTarget = min(c.CommitTarget, journal.MaxBody-maxEntry)
 	if c.InFlight == 0 {
 		c.InFlight = 1
 	}
@@ -83,7 +85,6 @@ type Shard struct {
 	time     *shardTime
 	books    *rules.Book
 	cache    *cache
-	encoder  credit.Encoder
 	ids      ids
 	recent   *recent
 	denials  denials
@@ -101,6 +102,8 @@ type Shard struct {
 	retired  uint64    // the latest commit of which that is all done
 	failed   error
 
+	encoder credit.Encoder // appendAll's
+
 	mu       sync.Mutex
 	queue    []*call
 	low      []*call
@@ -112,9 +115,11 @@ type Shard struct {
 	closed   bool
 	gaveUp   bool // nothing more may be applied
 
-	arrived    atomic.Bool // an ack, or the end of an application, waits for the loop
-	toApply    chan *commit
-	appliedAll chan struct{}
+	arrived     atomic.Bool // an ack, or the end of an application, waits for the loop
+	toAppend    chan *commit
+	appendedAll chan struct{}
+	toApply     chan *commit
+	appliedAll  chan struct{}
 
 	wake    chan struct{}
 	stopped chan struct{}
@@ -157,7 +162,9 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	s.durable.Store(head.Sequence)
 	s.applies.L = new(sync.Mutex)
 	s.shared.Store(books)
+	s.toAppend, s.appendedAll = make(chan *commit, s.cfg.InFlight+BesideInFlight), make(chan struct{})
 	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+BesideInFlight+maxApplying), make(chan struct{})
+	go s.appendAll()
 	go s.apply()
 	go s.run(ctx)
 	return s, nil
