@@ -1,6 +1,17 @@
 package accounts
 
-import "testing"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"creditstream/events/bus"
+	"creditstream/events/credit"
+	"creditstream/events/journal"
+)
 
 // A commit waits for the one before it as long as it can grow meanwhile, and not when it is full.
 func TestACommitWaitsWhileItCanGrow(t *testing.T) {
@@ -29,5 +40,58 @@ func TestACommitWaitsWhileItCanGrow(t *testing.T) {
 		if got := s.mayGo(); got != test.want {
 			t.Errorf("%s: %t", test.name, got)
 		}
+	}
+}
+
+// What was decided rests on everything before it: after a commit that could not be appended the journal gets none.
+func TestNothingFollowsACommitThatWasNotAppended(t *testing.T) {
+	server, err := bus.Start(t.Context(), bus.Config{StoreDir: filepath.Join(t.TempDir(), "nats")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	conn, err := server.ConnectWriter(t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	j, err := journal.Open(t.Context(), conn, journal.Config{Name: journal.Name{Tenant: "acme"}, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	head, err := j.TakeOver(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+	commitOf := func(attributes string) *commit {
+		o := newCommit(nil)
+		o.add(1, credit.Entry{Account: "a", Recorded: now, Facts: []credit.Fact{{At: now, Event: &credit.UsageRecorded{Meter: "call", Quantity: 1, Attributes: json.RawMessage(attributes)}}}})
+		return o
+	}
+	s := &Shard{journal: j, wake: make(chan struct{}, 1), toAppend: make(chan *commit, 3), toApply: make(chan *commit, 3), appendedAll: make(chan struct{})}
+	commits := []*commit{commitOf("{}"), commitOf(`"` + string(bytes.Repeat([]byte("x"), journal.MaxBody)) + `"`), commitOf("{}")}
+	for i, o := range commits {
+		o.sequence = head.Sequence + 1 + uint64(i)
+		s.toAppend <- o
+	}
+	close(s.toAppend)
+	s.appendAll()
+	if applied := <-s.toApply; applied != commits[0] || applied.head.Sequence != head.Sequence+1 {
+		t.Errorf("the first was acknowledged as %d", applied.head.Sequence)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failed := 0
+	for _, a := range s.acks {
+		if errors.Is(a.err, journal.ErrTooLarge) {
+			failed++
+		} else if a.commit != commits[0] {
+			t.Errorf("commit %d: %v", a.commit.sequence, a.err)
+		}
+	}
+	if failed != 2 || j.Head().Sequence != head.Sequence+1 {
+		t.Errorf("%d were not appended, and the journal's head is %d", failed, j.Head().Sequence)
 	}
 }
