@@ -20,10 +20,13 @@ import (
 // synced when its time of change says that something was made or renamed in it: rarely, so that an ack costs one
 // stat.
 func (s *Server) SyncNames(stream string) func() error {
-	account := filepath.Join(s.storeDir, "jetstream", InternalAccount)
-	streams := filepath.Join(account, "streams")
-	n := names{dir: filepath.Join(streams, stream, "msgs"), parents: []string{filepath.Join(streams, stream), streams, account, filepath.Dir(account), s.storeDir}}
-	n.syncPath = syncPath
+	dir := s.streamDir(stream)
+	n := names{dir: filepath.Join(dir, "msgs"), syncPath: syncPath}
+	for dir != s.storeDir {
+		n.parents = append(n.parents, dir)
+		dir = filepath.Dir(dir)
+	}
+	n.parents = append(n.parents, dir)
 	return n.sync
 }
 

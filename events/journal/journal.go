@@ -52,6 +52,10 @@ type Config struct {
 	// Fault says why the server's disk refuses writes at the moment, or nil. What looks like a damaged journal
 	// then may be what the failed write left in the server's memory: appends stall until the fault is over.
 	Fault func() error
+	// Blocks reads the messages of the stream from one sequence to another from the server's own files, in order, until
+	// yield returns false; header and body are yield's to keep. It may end early, for whatever reason. Nil where the
+	// files are another machine's.
+	Blocks func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
 	// AckTimeout is how long an append waits before it is sent again; 0 means 2 s.
 	AckTimeout time.Duration
 	// MaxPending is how many appends may wait for their outcome; 0 means 8.

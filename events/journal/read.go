@@ -49,12 +49,19 @@ func (j *Journal) Follow(ctx context.Context, from uint64) iter.Seq2[Commit, err
 // read yields commits until last, or without end when last is 0, in pulls of so
 // many bytes. It returns nil when all were yielded or yield wants no more.
 func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, yield func(Commit, error) bool) error {
-	from = max(from, 1)
-	prev, err := j.hashBefore(ctx, from)
-	if err != nil {
-		return err
+	link := link{journal: j.id.journal, next: max(from, 1), prev: j.start, bytes: bytes}
+	known := link.next == 1
+	if last != 0 && j.cfg.Blocks != nil {
+		if done := j.readBlocks(ctx, &link, &known, last, yield); done {
+			return nil
+		}
 	}
-	link := link{journal: j.id.journal, next: from, prev: prev, bytes: bytes}
+	if !known {
+		var err error
+		if link.prev, err = j.hashBefore(ctx, link.next); err != nil {
+			return err
+		}
+	}
 	for last == 0 || link.next <= last {
 		done, err := j.pull(ctx, &link, last, yield)
 		if done || err != nil {
@@ -64,11 +71,8 @@ func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, yield 
 	return nil
 }
 
-// hashBefore is the hash that the commit at from has to follow.
+// hashBefore is the hash that the commit at from, which is not the first, has to follow.
 func (j *Journal) hashBefore(ctx context.Context, from uint64) (Hash, error) {
-	if from == 1 {
-		return j.start, nil
-	}
 	before, err := j.get(ctx, from-1)
 	if err != nil {
 		return Hash{}, &At{from - 1, err}

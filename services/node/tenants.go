@@ -104,7 +104,7 @@ func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (
 		Anchor: anchorPath(n.cfg.Data, name), MaxPending: max(n.inFlight()+accounts.BesideInFlight, 8),
 	}
 	if n.bus != nil {
-		cfg.SyncNames, cfg.Fault = n.bus.SyncNames(name.Stream()), n.bus.Fault
+		cfg.SyncNames, cfg.Fault, cfg.Blocks = n.bus.SyncNames(name.Stream()), n.bus.Fault, n.bus.Blocks(name.Stream(), name.Subject())
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
 	if !errors.Is(err, journal.ErrNotFound) || errors.Is(err, journal.ErrDamaged) {

@@ -69,45 +69,68 @@ func (s *state) follow(stream string, taken []string, number uint32, records []b
 
 // followOne takes in the first of the records and returns its length.
 func (s *state) followOne(h *highwayhash.Digest64, taken []string, records []byte) (int, error) {
-	if len(records) < headSize {
-		return 0, unusual("a record is torn")
+	r, err := readRecord(h, records)
+	if err != nil {
+		return 0, err
 	}
-	length := binary.LittleEndian.Uint32(records)
-	seq, at := binary.LittleEndian.Uint64(records[4:]), int64(binary.LittleEndian.Uint64(records[12:]))
-	nameSize := int(binary.LittleEndian.Uint16(records[20:]))
-	size := int(length &^ withHeader)
-	if size < headSize+nameSize+hashSize || size > min(len(records), maxBlock) {
-		return 0, unusual("a record is torn")
-	}
-	name, rest := records[headSize:headSize+nameSize], records[headSize+nameSize:size-hashSize]
-	h.Reset()
-	_, _ = h.Write(records[4:20])
-	_, _ = h.Write(name)
-	if length&withHeader != 0 {
-		if len(rest) < 4 {
-			return 0, unusual("a record is torn")
-		}
-		headers := rest[4:]
-		if err := checkHeaders(binary.LittleEndian.Uint32(rest), headers); err != nil {
-			return 0, err
-		}
-		rest = headers
-	}
-	_, _ = h.Write(rest)
-	sum := records[size-hashSize : size]
-	var found [hashSize]byte
-	if !bytes.Equal(h.Sum(found[:0]), sum) {
-		return 0, unusual("a record's checksum does not match")
-	}
-	if seq != s.last+1 || seq > maxSeq || at <= 0 {
+	if r.seq != s.last+1 || r.seq > maxSeq || r.at <= 0 {
 		return 0, unusual("the next record is not the next message")
 	}
-	if !slices.Contains(taken, string(name)) {
-		return 0, unusual("a message of subject %q", name)
+	if !slices.Contains(taken, string(r.subject)) {
+		return 0, unusual("a message of subject %q", r.subject)
 	}
-	s.add(string(name), seq, at, uint64(size))
-	copy(s.sum[:], sum)
-	return size, nil
+	s.add(string(r.subject), r.seq, r.at, uint64(r.size))
+	copy(s.sum[:], r.sum)
+	return r.size, nil
+}
+
+// stored is a record of a block. Its texts are parts of the text that it was read from.
+type stored struct {
+	seq           uint64
+	at            int64 // nanoseconds since 1970
+	size          int   // of all of it
+	subject       []byte
+	headers, body []byte // headers are nil when there are none
+	sum           []byte
+}
+
+// sizeOf is how many bytes a record has, from its first headSize ones; more than a block may have when that is
+// nonsense.
+func sizeOf(head []byte) int { return int(binary.LittleEndian.Uint32(head) &^ withHeader) }
+
+// readRecord reads the first of the records. The error is errUnusual when it is not whole and sound. h is that of its block.
+func readRecord(h *highwayhash.Digest64, records []byte) (stored, error) {
+	if len(records) < headSize {
+		return stored{}, unusual("a record is torn")
+	}
+	nameSize, size := int(binary.LittleEndian.Uint16(records[20:])), sizeOf(records)
+	if size < headSize+nameSize+hashSize || size > min(len(records), maxBlock) {
+		return stored{}, unusual("a record is torn")
+	}
+	r := stored{
+		seq: binary.LittleEndian.Uint64(records[4:]), at: int64(binary.LittleEndian.Uint64(records[12:])), size: size,
+		subject: records[headSize : headSize+nameSize], body: records[headSize+nameSize : size-hashSize : size-hashSize], sum: records[size-hashSize : size],
+	}
+	h.Reset()
+	_, _ = h.Write(records[4:20])
+	_, _ = h.Write(r.subject)
+	if binary.LittleEndian.Uint32(records)&withHeader != 0 {
+		if len(r.body) < 4 {
+			return stored{}, unusual("a record is torn")
+		}
+		headers, text := binary.LittleEndian.Uint32(r.body), r.body[4:]
+		if err := checkHeaders(headers, text); err != nil {
+			return stored{}, err
+		}
+		r.headers, r.body = text[:headers], text[headers:]
+	}
+	_, _ = h.Write(r.headers)
+	_, _ = h.Write(r.body)
+	var found [hashSize]byte
+	if !bytes.Equal(h.Sum(found[:0]), r.sum) {
+		return stored{}, unusual("a record's checksum does not match")
+	}
+	return r, nil
 }
 
 // checkHeaders refuses headers whose length, which no checksum covers, is not that of headers.
