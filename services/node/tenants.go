@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"creditstream/events/credit"
@@ -26,8 +28,10 @@ func (n *Node) openTenants(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, tenant := range tenants {
-		err := n.AddTenant(ctx, tenant, 0)
+	n.adding.Lock()
+	defer n.adding.Unlock()
+	return atOnce(tenants, func(tenant string) error {
+		err := n.addTenant(ctx, tenant, 0)
 		if ctx.Err() != nil {
 			return fmt.Errorf("open tenant %s: %w", tenant, err)
 		}
@@ -35,6 +39,31 @@ func (n *Node) openTenants(ctx context.Context) error {
 			// Balances that cannot be trusted are not served; nobody else's have to suffer for them.
 			n.bar(tenant, err)
 		}
+		return nil
+	})
+}
+
+// openedAtOnce is how many tenants are opened at a time: a takeover waits for the disk, and what several wait for
+// goes to the disk together.
+const openedAtOnce = 16
+
+// atOnce calls open for all tenants, for some at a time, and returns the first error; after one no other is begun.
+func atOnce(tenants []string, open func(tenant string) error) error {
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var opening sync.WaitGroup
+	for range min(len(tenants), openedAtOnce) {
+		opening.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(tenants)) && failed.Load() == nil; n = next.Add(1) - 1 {
+				if err := open(tenants[n]); err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			}
+		})
+	}
+	opening.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
@@ -44,6 +73,11 @@ func (n *Node) openTenants(ctx context.Context) error {
 func (n *Node) AddTenant(ctx context.Context, name string, shards int) error {
 	n.adding.Lock()
 	defer n.adding.Unlock()
+	return n.addTenant(ctx, name, shards)
+}
+
+// addTenant is AddTenant, under its lock: several tenants may be opened at a time, and each only once.
+func (n *Node) addTenant(ctx context.Context, name string, shards int) error {
 	if _, err := n.accounts.Tenant(name); err == nil {
 		return fmt.Errorf("tenant %s is there already", name)
 	}
@@ -147,11 +181,8 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if now := n.clock.Now(); !latest.IsZero() && (now.Sub(latest) > time.Hour || latest.After(now)) {
 		n.log.Info("the clock and the latest entry of a journal are apart", "journal", j.Name().String(), "now", now, "latest", latest)
 	}
-	// A node that is started again with the instant of its first start goes on where it was.
-	if clock, ok := n.clock.(*accounts.TestClock); ok && latest.After(clock.Now()) {
-		if err := clock.Set(latest); err != nil {
-			return nil, err
-		}
+	if err := n.catchUpClock(latest); err != nil {
+		return nil, err
 	}
 	name, runner, counts := j.Name(), n.views.runner, n.tallies.of(j.Name().Tenant)
 	shard, err := accounts.Start(accounts.Config{
@@ -170,6 +201,16 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 		return nil, err
 	}
 	return shard, nil
+}
+
+// catchUpClock lets a node that is started again with the instant of its first start go on where it was.
+func (n *Node) catchUpClock(latest time.Time) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if clock, ok := n.clock.(*accounts.TestClock); ok && latest.After(clock.Now()) {
+		return clock.Set(latest)
+	}
+	return nil
 }
 
 // booksOf reads the tenant's catalogs back from the view.
