@@ -155,7 +155,7 @@ func TestSamplesCutAViewIntoEvenParts(t *testing.T) {
 				keys = append(keys, k)
 				p.put([]byte(k), make([]byte, rng.IntN(40)), false)
 			}
-			for _, g := range new(sorter).byTag(p) {
+			for _, g := range new(sorter).byTag(p, noRests) {
 				g.sort(p)
 				for _, r := range g.records {
 					s.take(p, r.n, every)

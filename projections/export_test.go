@@ -31,7 +31,7 @@ func RepeatedKeys(dir string, most int, keys iter.Seq2[Position, string]) (count
 
 // SmallTables lets views that are built from their start be written in tables that a test can fill.
 func (s *Store) SmallTables() *Store {
-	s.tables = tableSizes{pile: 8 << 10, least: 2 << 10}
+	s.tables = tableSizes{pile: 8 << 10, least: 2 << 10, rest: 64}
 	return s
 }
 

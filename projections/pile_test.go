@@ -44,7 +44,7 @@ func TestAPileIsSortedAndKeepsTheLastOfAKey(t *testing.T) {
 			}
 		}
 		got, order := make(map[string]string), []string(nil)
-		for _, g := range inParts(rng, s.byTag(p)) {
+		for _, g := range inParts(rng, s.byTag(p, noRests)) {
 			g.sort(p)
 			for _, r := range g.records {
 				key, value := string(p.key(r.n)), string(p.value(r.n))

@@ -23,6 +23,7 @@ type shelf struct {
 	hashes []uint32   // of who takes
 	turn   sync.Mutex // held while records are on their way to the store
 	writer tables     // under turn
+	pace   *pace      // of the writer
 
 	mu      sync.RWMutex
 	late    *shelved // nil when nothing was put since the shelf was given up
@@ -30,7 +31,7 @@ type shelf struct {
 	spare   *shelved
 	err     error // of the first that could not be written
 
-	takes atomic.Int64  // bytes of late and spare
+	takes atomic.Int64  // bytes of late, leaving and spare
 	put   atomic.Uint64 // the store's clock at the latest commit
 }
 
@@ -39,7 +40,7 @@ const (
 	// more. Several that are written at the same time share twice that.
 	shelfSize = 16 << 20
 	// shelvesSize is how many times shelfSize all shelves of a store take at most, with memory that is to be used
-	// again and beside what is on its way to the disk.
+	// again and what is on its way to the disk; beyond that, those that were not put on for long are given up.
 	shelvesSize = 6
 	// mostShelves is how many views of a store have a shelf at a time: those that were written lately, and all of them
 	// within so many commits.
@@ -48,7 +49,8 @@ const (
 )
 
 func newShelf(v *View) *shelf {
-	return &shelf{store: v.store, seed: maphash.MakeSeed(), writer: tables{view: v}}
+	pace := newPace()
+	return &shelf{store: v.store, seed: maphash.MakeSeed(), writer: tables{view: v, pace: pace}, pace: pace}
 }
 
 // take puts the records of a commit on the shelf. An error may be of an earlier commit; nothing is taken after it.
@@ -74,7 +76,7 @@ func (s *shelf) take(p *pile) error {
 		// Its view's next commit or reader is told of an error.
 		_ = idle.giveUp()
 	}
-	if size >= room {
+	if s.pace.fill(size, room); size >= room {
 		s.leave()
 	}
 	return nil
@@ -132,7 +134,9 @@ func (s *shelf) has(from, to []byte) bool {
 
 // leave lets what is there be written to the store beside what comes next; it waits for what left before.
 func (s *shelf) leave() {
+	s.pace.hurry()
 	s.turn.Lock()
+	s.pace.calm()
 	if !s.depart(true) {
 		s.turn.Unlock()
 		return
@@ -150,6 +154,8 @@ func (s *shelf) clear() error { return s.empty(true) }
 func (s *shelf) giveUp() error { return s.empty(false) }
 
 func (s *shelf) empty(goOn bool) error {
+	s.pace.hurry()
+	defer s.pace.calm()
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	if s.depart(goOn) {
@@ -162,6 +168,8 @@ func (s *shelf) empty(goOn bool) error {
 
 // still waits until nothing is on its way to the store, and reports whether that came to be.
 func (s *shelf) still() bool {
+	s.pace.hurry()
+	defer s.pace.calm()
 	for end := time.Now().Add(stillWithin); !s.turn.TryLock(); {
 		if time.Now().After(end) {
 			return false
@@ -193,6 +201,7 @@ func (s *shelf) depart(goOn bool) bool {
 	case some:
 		s.leaving, s.late, s.spare = s.late, s.spare, nil
 	}
+	s.pace.fill(0, 1)
 	s.note()
 	return some
 }
@@ -219,6 +228,7 @@ func (s *shelf) write() {
 	if err != nil {
 		s.err = fmt.Errorf("view %s of %s: write up to commit %d: %w", s.store.name, s.writer.view.name, leaving.head.Sequence, err)
 		s.late = nil
+		s.note()
 		return
 	}
 	if s.late != nil && leaving.capacity() <= 2*s.store.shelves.roomNow() {
@@ -228,10 +238,10 @@ func (s *shelf) write() {
 	s.note()
 }
 
-// note counts the memory that is taken by other than what is leaving. It is called with mu held.
+// note counts the memory that is taken. It is called with mu held.
 func (s *shelf) note() {
 	takes := int64(0)
-	for _, on := range [...]*shelved{s.late, s.spare} {
+	for _, on := range [...]*shelved{s.late, s.leaving, s.spare} {
 		if on != nil {
 			takes += int64(on.capacity())
 		}

@@ -29,10 +29,12 @@ type group struct {
 	size    int
 }
 
-// byTag tells the records of a pile apart by their tags. What it returns is good until the next call.
-func (s *sorter) byTag(p *pile) []group {
+// byTag tells the records of a pile apart by their tags. What it returns is good until the next call. It looks at each
+// record looksToSort times, and rests meanwhile.
+func (s *sorter) byTag(p *pile, rest rests) []group {
 	counts, sizes := [math.MaxUint8 + 1]int{}, [math.MaxUint8 + 1]int{}
 	for i := range p.records {
+		rest.at(i)
 		tag := p.chunks[p.records[i].chunk][p.records[i].at]
 		counts[tag]++
 		sizes[tag] += int(p.records[i].key + p.records[i].value)
@@ -48,23 +50,41 @@ func (s *sorter) byTag(p *pile) []group {
 		}
 	}
 	for i := range p.records {
+		rest.at(i)
 		tag := p.chunks[p.records[i].chunk][p.records[i].at]
 		s.ranks[places[tag]].n = uint32(i)
 		places[tag]++
 	}
 	for i := range groups {
-		groups[i].rank(p)
+		groups[i].rank(p, rest)
 	}
 	return groups
 }
 
-func (g *group) rank(p *pile) {
+// looksToSort is how often byTag looks at a record.
+const looksToSort = 4
+
+// rests is what is called after every so many records, a power of two.
+type rests struct {
+	every int
+	pause func(looks int)
+}
+
+func (r rests) at(i int) {
+	if i&(r.every-1) == r.every-1 {
+		r.pause(r.every)
+	}
+}
+
+func (g *group) rank(p *pile, rest rests) {
 	first := p.key(g.records[0].n)
 	g.same = len(first)
 	for i := range g.records {
+		rest.at(i)
 		g.same = common(first[:g.same], p.key(g.records[i].n))
 	}
 	for i := range g.records {
+		rest.at(i)
 		r := &g.records[i]
 		r.high, r.low = rank(p.key(r.n)[g.same:])
 	}
@@ -72,14 +92,38 @@ func (g *group) rank(p *pile) {
 
 // halves parts the group into one with the lesser keys and one with the greater: two of about one size, to be sorted
 // at the same time. One of them is empty where all keys rank alike.
-func (g *group) halves() (lesser, greater group) {
+func (g *group) halves() (lesser, greater group) { return g.partAt(1, 2) }
+
+// partAt is halves, with about part of all parts in the lesser one.
+func (g *group) partAt(part, parts int) (lesser, greater group) {
 	sample := make([]ranked, 0, 63)
 	for i := range cap(sample) {
 		sample = append(sample, g.records[i*len(g.records)/cap(sample)])
 	}
 	slices.SortFunc(sample, ranked.compare)
-	middle := sample[len(sample)/2]
-	isLess := func(r *ranked) bool { return r.compare(middle) < 0 }
+	middle := sample[len(sample)*part/parts]
+	return g.part(func(r *ranked) bool { return r.compare(middle) < 0 })
+}
+
+// partBehind is halves, with what comes behind a key in the greater one.
+func (g *group) partBehind(p *pile, key []byte) (lesser, greater group) {
+	same := min(g.same, len(key))
+	switch bytes.Compare(key[:same], p.key(g.records[0].n)[:same]) {
+	case -1:
+		return g.part(func(*ranked) bool { return false })
+	case 1:
+		return g.part(func(*ranked) bool { return true })
+	}
+	var last ranked
+	last.high, last.low = rank(key[same:])
+	return g.part(func(r *ranked) bool {
+		c := r.compare(last)
+		return c < 0 || c == 0 && bytes.Compare(p.key(r.n), key) <= 0
+	})
+}
+
+// part parts the group, each part in the order in which its records were put.
+func (g *group) part(isLess func(*ranked) bool) (lesser, greater group) {
 	less := 0
 	for i := range g.records {
 		if isLess(&g.records[i]) {

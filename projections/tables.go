@@ -1,11 +1,14 @@
 package projections
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,10 +30,11 @@ import (
 type tableSizes struct {
 	pile  int // how many bytes of records come together before they are sorted; twice that are in memory
 	least int // what is less at the end of the journal is written like any other batch
+	rest  int // how many looks at records lie between two rests of a table that is written in step; a power of two
 }
 
-// The usual sizes. 64 MiB is some 200,000 lines of a statement.
-var usualTables = tableSizes{pile: 64 << 20, least: 1 << 20}
+// The usual sizes. 64 MiB is some 200,000 lines of a statement, and between two rests lie some tenths of a millisecond.
+var usualTables = tableSizes{pile: 64 << 20, least: 1 << 20, rest: 4 << 10}
 
 // tables writes the records of a view. It is used by one goroutine, and has another that writes.
 type tables struct {
@@ -43,10 +47,14 @@ type tables struct {
 	ended   chan struct{}
 	closing sync.Once
 	// Of the goroutine that writes, until it ended.
-	atOnce  int // how many files of a pile are written at the same time, if more than one
+	atOnce  int   // how many files of a pile are written at the same time, if more than one
+	pace    *pace // how fast a pile is written; nil where that is done at once
+	done    int   // of the pile that is written in step, in looks at a record
+	all     int
 	sorter  sorter
 	samples samples
 	files   int
+	last    [math.MaxUint8 + 1][]byte // the greatest key of each tag that was written
 
 	mu      sync.Mutex
 	written *sync.Cond // pending or err changed
@@ -164,7 +172,19 @@ func (t *tables) write(p *pile) (err error) {
 		return err
 	}
 	taken = true // they are the store's now
+	t.note(p, files)
 	return nil
+}
+
+// note keeps the greatest key of each tag.
+func (t *tables) note(p *pile, files []*tableWriter) {
+	for _, w := range files {
+		for _, g := range w.groups {
+			if key := p.key(g.records[len(g.records)-1].n); bytes.Compare(key, t.last[g.tag]) > 0 {
+				t.last[g.tag] = append(t.last[g.tag][:0], key...)
+			}
+		}
+	}
 }
 
 // plan says which files a pile is written to: they do not overlap. The checkpoint, which sorts first, is in the first.
@@ -179,7 +199,8 @@ func (t *tables) plan(p *pile, dir string) (files []*tableWriter) {
 	}
 	file := next()
 	file.first = true
-	for _, g := range t.sorter.byTag(p) {
+	t.done, t.all = 0, len(p.records)*(looksToSort+looksToWrite)
+	for _, g := range t.sorter.byTag(p, rests{t.sizes.rest, t.step}) {
 		if g.size <= t.sizes.least {
 			if file == nil {
 				file = next()
@@ -187,19 +208,60 @@ func (t *tables) plan(p *pile, dir string) (files []*tableWriter) {
 			file.groups = append(file.groups, g)
 			continue
 		}
-		file = nil
-		parts := []group{g}
-		if t.atOnce > 1 {
-			lesser, greater := g.halves()
-			parts = []group{lesser, greater}
+		parts := t.parts(p, g)
+		if len(parts) == 1 && file != nil && len(file.groups) == 0 {
+			file.groups = parts // beside the checkpoint
+			parts = nil
 		}
+		file = nil
 		for _, part := range parts {
-			if len(part.records) > 0 {
-				next().groups = []group{part}
-			}
+			next().groups = []group{part}
 		}
 	}
 	return files
+}
+
+// parts are what of a tag is written to files of their own. Where the tag's keys come in the order of time, or nearly, as
+// idempotency keys mostly do, what lies behind all that was written before goes to one that overlaps with none, so
+// that the store leaves it as it is for good. What comes a little late, and the last, among which more may come, is
+// apart from that: that is what is merged.
+func (t *tables) parts(p *pile, g group) (parts []group) {
+	before, behind := group{}, g
+	if last := t.last[g.tag]; last != nil {
+		before, behind = g.partBehind(p, last)
+	}
+	switch {
+	case behind.size > t.sizes.least:
+		most, last := behind.partAt(partsBehind-1, partsBehind)
+		parts = append(append(parts, before), t.split(most)...)
+		parts = append(parts, last)
+	default:
+		parts = t.split(g)
+	}
+	return slices.DeleteFunc(parts, func(g group) bool { return len(g.records) == 0 })
+}
+
+// partsBehind is how many parts of one size there would be, of which the last one is written apart.
+const partsBehind = 16
+
+// split parts a group in two where two can be written at once.
+func (t *tables) split(g group) []group {
+	if t.atOnce <= 1 || len(g.records) == 0 {
+		return []group{g}
+	}
+	lesser, greater := g.halves()
+	return []group{lesser, greater}
+}
+
+// looksToWrite is how many looks at a record take as long as to write it.
+const looksToWrite = 16
+
+// step counts what was done of a pile, and waits where that is more than should be done by now.
+func (t *tables) step(looks int) {
+	if t.pace != nil {
+		t.pace.wait(t.done+looks, t.all)
+		t.done += looks
+	}
 }
 
 // writeAll writes as many files at a time as it is to, or one.
@@ -275,7 +337,9 @@ func (w *tableWriter) write(p *pile) error {
 const ahead = 16
 
 func (w *tableWriter) group(p *pile, records []ranked) error {
+	rest := rests{w.sizes.rest / looksToWrite, func(n int) { w.step(n * looksToWrite) }}
 	for i := range records {
+		rest.at(i)
 		if i%ahead == 0 {
 			for _, r := range records[i:min(i+ahead, len(records))] {
 				w.touched += p.touch(r.n)
