@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"creditstream/events/credit"
+	"creditstream/events/journal"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -296,6 +297,9 @@ func (v *verification) read(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if errors.Is(err, errUnfinished) {
+			return err
+		}
 		if err != nil {
 			r.Lost += max(total, r.Position+1) - r.Position
 			v.checks.fault(Position{Sequence: r.Position + 1}, nil, err.Error())
@@ -415,6 +419,9 @@ func (v *verification) decoded(ctx context.Context) iter.Seq2[read, error] {
 	}
 }
 
+// errUnfinished says that the journal could not be read on, which says nothing about the journal: a connection was lost.
+var errUnfinished = errors.New("not read to its end")
+
 // read is a commit with what its writer expected to come before it.
 type read struct {
 	Commit
@@ -424,6 +431,9 @@ type read struct {
 func (v *verification) decode(ctx context.Context, to chan<- read) error {
 	prev, decoder := v.cfg.Journal.Start(), newOwnDecoder()
 	for c, err := range v.cfg.Journal.Read(ctx, 1) {
+		if err != nil && !errors.Is(err, journal.ErrDamaged) {
+			return fmt.Errorf("%w: %w", errUnfinished, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"strings"
 	"testing"
@@ -201,6 +202,35 @@ func TestVerifyComputesTheChainItself(t *testing.T) {
 	w.write(10, 20)
 	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: tampered{w.journal, 7}, Scratch: t.TempDir()})
 	if err != nil || r.OK || r.Lost != 5 || r.Position != 6 || r.Faults[0].Sequence != 7 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// cutOff is a journal whose reader loses its server on the way.
+type cutOff struct {
+	*journal.Journal
+	sequence uint64
+}
+
+func (j cutOff) Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error] {
+	return func(yield func(journal.Commit, error) bool) {
+		for c, err := range j.Journal.Read(ctx, from) {
+			if c.Sequence == j.sequence {
+				c, err = journal.Commit{}, errors.New("the connection was lost")
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// A verification that could not read on has not found that anything is lost.
+func TestVerifyThatCannotGoOnFindsNothing(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.Plain(1, 3))
+	w.write(10, 20)
+	r, err := projections.Verify(t.Context(), projections.VerifyConfig{Journal: cutOff{w.journal, 7}, Scratch: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "the connection was lost") || r.OK || r.Lost != 0 || len(r.Faults) != 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 }

@@ -32,7 +32,10 @@ type ServerConfig struct {
 	Tenants int      // beside the one that is charged
 }
 
-func (c ServerConfig) settings() settings { return settings{Data: c.Data, Tenants: c.Tenants} }
+// settings log errors only: each start after a crash, of each tenant, has warnings that say so.
+func (c ServerConfig) settings() settings {
+	return settings{Data: c.Data, Tenants: c.Tenants, Quiet: true}
+}
 
 // StartServer returns when the server serves. Of one data directory there may be several, one after the other;
 // first numbers the keys of this one, and must be beyond what those before charged.

@@ -153,14 +153,19 @@ type settings struct {
 	Doors    bool     `json:"doors"`
 	Meters   int      `json:"meters"`  // of the catalog, beside the one that is charged
 	Tenants  int      `json:"tenants"` // beside the one that is charged
+	Quiet    bool     `json:"quiet"`   // only errors are logged
 	Profile  string   `json:"profile"` // a file for a CPU profile of a process of its own; "" for none
 }
 
 // start starts a node with one tenant that has a catalog.
 func (s settings) start(ctx context.Context) (*node.Node, error) {
+	level := slog.LevelWarn
+	if s.Quiet {
+		level = slog.LevelError
+	}
 	c := node.Config{
 		Data: s.Data, Views: s.Views, InFlight: s.InFlight,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	}
 	if s.Doors {
 		c.Listen, c.NATSListen, c.Dev = "127.0.0.1:0", "127.0.0.1:0", true

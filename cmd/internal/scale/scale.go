@@ -22,6 +22,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"creditstream/cmd/internal/chart"
+	"creditstream/cmd/internal/load"
 )
 
 // Config says which curves to draw, and up to where.
@@ -51,6 +52,11 @@ type Point struct {
 	Figures map[string]float64 `json:"figures"` // by name with unit
 }
 
+// server is one with its data in the curve's directory.
+func (c Config) server(data string) load.ServerConfig {
+	return load.ServerConfig{Serve: c.Serve, Data: filepath.Join(c.Dir, data)}
+}
+
 // Names lists the curves.
 func Names() []string { return slices.Sorted(maps.Keys(curves)) }
 
@@ -63,7 +69,7 @@ func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 		cfg.Progress = func(string) {}
 	}
 	for _, name := range cfg.Curves {
-		if curves[name] == nil {
+		if _, there := curves[name]; !there {
 			return nil, fmt.Errorf("there is no curve %q; choose of %v", name, Names())
 		}
 	}
@@ -73,12 +79,18 @@ func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	cfg.Dir = dir
+	free, err := freeRoom(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseWithoutRoom(cfg, free); err != nil {
+		return nil, err
+	}
 	for _, name := range cfg.Curves {
-		curve, err := curves[name](ctx, cfg)
+		curve, err := curves[name].draw(ctx, cfg, name)
 		if err != nil {
 			return nil, fmt.Errorf("curve %s: %w", name, err)
 		}
-		curve.Name, curve.Slopes = name, slopes(curve.Points)
 		all = append(all, curve)
 		if cfg.Plots == "" {
 			continue

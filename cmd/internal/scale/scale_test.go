@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"creditstream/cmd/internal/load"
 )
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) {
 // show them.
 func TestCurves(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), Plots: t.TempDir(), Events: 20_000, Accounts: 1000, Tenants: 3, Lots: 510, Serve: []string{os.Args[0], serveWord}}
+	var told []string
+	cfg.Progress = func(text string) { told = append(told, text) }
 	all, err := Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -54,12 +57,56 @@ func TestCurves(t *testing.T) {
 			t.Errorf("the picture of %s: %v", c.Name, err)
 		}
 	}
+	for _, want := range []string{"events: 20000, about ", "events: 20000, verifying", "lots: 510, about "} {
+		if !slices.ContainsFunc(told, func(text string) bool { return strings.HasPrefix(text, want) }) {
+			t.Errorf("nothing like %q was told: %q", want, told)
+		}
+	}
+	if left, err := os.ReadDir(cfg.Dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left: %v", left, err)
+	}
 	var table bytes.Buffer
 	Print(&table, all)
 	for _, word := range []string{"events in the journal", "lots of one account", "20000", "510", "slope", crashRead} {
 		if !strings.Contains(table.String(), word) {
 			t.Errorf("the table does not say %q:\n%s", word, table.String())
 		}
+	}
+}
+
+// What the disk has no room for is refused before anything is begun, and each size says what it takes.
+func TestNeeds(t *testing.T) {
+	cfg := Config{Dir: ".", Curves: []string{"lots", "events"}, Events: 10_000_000, Lots: 10}
+	if err := refuseWithoutRoom(cfg, 12_000_000_000); err != nil {
+		t.Error(err)
+	}
+	err := refuseWithoutRoom(cfg, 10_000_000_000)
+	if err == nil || !strings.Contains(err.Error(), "10000000 events in the journal need about 9.0 GB") || !strings.Contains(err.Error(), "10.0 GB are free") || !strings.Contains(err.Error(), "--events") {
+		t.Errorf("10 GB free: %v", err)
+	}
+	var told []string
+	cfg = Config{Dir: t.TempDir(), Curves: []string{"events"}, Events: 1 << 50, Progress: func(text string) { told = append(told, text) }}
+	if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "ask for fewer") || len(told) > 0 {
+		t.Errorf("more than any disk has: %v, %q", err, told)
+	}
+	if left, err := os.ReadDir(cfg.Dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left: %v", left, err)
+	}
+	if n := needOfAccounts(1_000_000); n.room() != "2.0 GB" || n.takes() != 155*time.Second {
+		t.Errorf("a million accounts need %s and %s", n.room(), n.takes())
+	}
+}
+
+// Progress is told in parts, and all of them are done.
+func TestInParts(t *testing.T) {
+	var told []string
+	cfg := Config{Progress: func(text string) { told = append(told, text) }}
+	var done []int
+	if _, err := inParts(cfg, "charged", 25, 10, func(from, to int) error { done = append(done, from, to); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(done, []int{0, 10, 10, 20, 20, 25}) || len(told) != 3 || !strings.HasPrefix(told[2], "25 of 25 charged, ") {
+		t.Errorf("done %v, told %q", done, told)
 	}
 }
 
