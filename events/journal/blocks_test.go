@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -15,8 +16,11 @@ import (
 	"creditstream/events/journal"
 )
 
-// blocks is a Config.Blocks.
+// blocks is a reader of Config.Blocks.
 type blocks = func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
+
+// one makes the same reader again and again.
+func one(read blocks) func() blocks { return func() blocks { return read } }
 
 // withBlocks is a journal that is read from the files of a server.
 func withBlocks(s *bus.Server) journal.Config {
@@ -28,13 +32,13 @@ func TestBlocksAreReadLikeTheServer(t *testing.T) {
 	fill(t, open(t, connect(t, s), journal.Config{}), 12)
 	asked := open(t, connect(t, s), journal.Config{Name: acme})
 	cfg, read := withBlocks(s), 0
-	plain := cfg.Blocks
-	cfg.Blocks = func(ctx context.Context, from, to uint64, yield func(uint64, time.Time, []byte, []byte) bool) error {
+	plain := cfg.Blocks()
+	cfg.Blocks = one(func(ctx context.Context, from, to uint64, yield func(uint64, time.Time, []byte, []byte) bool) error {
 		return plain(ctx, from, to, func(sequence uint64, stored time.Time, header, body []byte) bool {
 			read++
 			return yield(sequence, stored, header, body)
 		})
-	}
+	})
 	j := open(t, connect(t, s), cfg)
 	for from := range uint64(15) {
 		want, err := readAll(t.Context(), asked, from)
@@ -66,7 +70,7 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sound := withBlocks(s).Blocks
+	sound := withBlocks(s).Blocks()
 	instead := func(at uint64, change func(sequence *uint64, header, body *[]byte) (goOn bool)) blocks {
 		return func(ctx context.Context, from, to uint64, yield func(uint64, time.Time, []byte, []byte) bool) error {
 			return sound(ctx, from, to, func(sequence uint64, stored time.Time, header, body []byte) bool {
@@ -93,7 +97,7 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 	for how, change := range wrongs {
 		for at := uint64(1); at <= 9; at++ {
 			cfg := withBlocks(s)
-			cfg.Blocks = instead(at, change)
+			cfg.Blocks = one(instead(at, change))
 			j := open(t, connect(t, s), cfg)
 			for _, from := range []uint64{1, at, at + 1} {
 				found, err := readAll(t.Context(), j, from)
@@ -107,9 +111,9 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 		}
 	}
 	cfg := withBlocks(s)
-	cfg.Blocks = func(context.Context, uint64, uint64, func(uint64, time.Time, []byte, []byte) bool) error {
+	cfg.Blocks = one(func(context.Context, uint64, uint64, func(uint64, time.Time, []byte, []byte) bool) error {
 		return errors.New("no files")
-	}
+	})
 	if found, err := readAll(t.Context(), open(t, connect(t, s), cfg), 4); err != nil || len(found) != 6 {
 		t.Errorf("without files %d commits are read, and then %v", len(found), err)
 	}
@@ -130,33 +134,118 @@ func TestChangedByteOfABlockIsNamedByItsCommit(t *testing.T) {
 }
 
 // The server keeps each block that somebody read from while it was written for ten seconds, and so more of them the faster one
-// writes. Who reads along must not cost that.
+// writes. Who reads along, or follows, must not cost that.
 func TestWhoReadsAlongKeepsNoBlocksInMemory(t *testing.T) {
-	s := startBus(t, bus.Config{StoreDir: filepath.Join(t.TempDir(), "nats"), UnsafeNoSync: true})
-	j := open(t, connect(t, s), withBlocks(s))
 	const (
 		block   = 8 << 20
 		written = 12 * block
 		most    = 4 * block
 	)
 	body := `["` + strings.Repeat("x", 512<<10) + `"]`
-	before, read := live(), uint64(0)
-	for range written / len(body) {
-		if o := await(t, appendTo(t, j, body)); o.err != nil {
-			t.Fatal(o.err)
-		}
-		for c, err := range j.Read(t.Context(), read+1) {
+	for how, readers := range map[string]func(*journal.Journal) func() (uint64, error){"read": readOn, "follow": followOn(t)} {
+		t.Run(how, func(t *testing.T) {
+			s := startBus(t, bus.Config{StoreDir: filepath.Join(t.TempDir(), "nats"), UnsafeNoSync: true})
+			j := open(t, connect(t, s), withBlocks(s))
+			read, before := readers(j), live()
+			for range written / len(body) {
+				o := await(t, appendTo(t, j, body))
+				if o.err != nil {
+					t.Fatal(o.err)
+				}
+				if at, err := read(); err != nil || at != o.head.Sequence {
+					t.Fatalf("behind commit %d commit %d is read: %v", o.head.Sequence, at, err)
+				}
+			}
+			if kept := live() - before; kept > most {
+				t.Errorf("of %d MiB that were written and read %d are kept in memory", written>>20, kept>>20)
+			}
+		})
+	}
+}
+
+// readOn reads what is new each time, and returns the last sequence.
+func readOn(j *journal.Journal) func() (uint64, error) {
+	read := uint64(0)
+	return func() (uint64, error) {
+		for c, err := range j.Read(context.Background(), read+1) {
 			if err != nil {
-				t.Fatal(err)
+				return 0, err
 			}
 			read = c.Sequence
 		}
+		return read, nil
 	}
-	if read != j.Head().Sequence {
-		t.Errorf("%d of %d commits were read", read, j.Head().Sequence)
+}
+
+// followOn returns the next sequence each time.
+func followOn(t *testing.T) func(*journal.Journal) func() (uint64, error) {
+	return func(j *journal.Journal) func() (uint64, error) {
+		next, stop := iter.Pull2(j.Follow(t.Context(), 1))
+		t.Cleanup(stop)
+		return func() (uint64, error) {
+			c, err, _ := next()
+			return c.Sequence, err
+		}
 	}
-	if kept := live() - before; kept > most {
-		t.Errorf("of %d MiB that were written and read %d are kept in memory", written>>20, kept>>20)
+}
+
+// Who follows gets what is acknowledged, from the blocks as long as it is appended here, and then through the server.
+func TestFollowGoesOnBehindTheLastThatIsAppendedHere(t *testing.T) {
+	s := startBus(t, bus.Config{})
+	j := open(t, connect(t, s), withBlocks(s))
+	fill(t, j, 3)
+	next := followOn(t)(j)
+	for want := range uint64(3) {
+		if at, err := next(); err != nil || at != want+1 {
+			t.Fatalf("commit %d is followed and not %d: %v", at, want+1, err)
+		}
+	}
+	followed := make(chan uint64)
+	follow := func() {
+		at, err := next()
+		if err != nil {
+			t.Error(err)
+		}
+		followed <- at
+	}
+	go follow()
+	awaited(t, j)
+	heads := fill(t, j, 1)
+	if at := await(t, followed); at != heads[1].Sequence {
+		t.Errorf("commit %d is followed and not %d", at, heads[1].Sequence)
+	}
+	go follow()
+	awaited(t, j)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, open(t, connect(t, s), journal.Config{Name: acme}), 1)
+	if at := await(t, followed); at != 5 {
+		t.Errorf("commit %d of another writer is followed and not 5", at)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	j = open(t, connect(t, s), withBlocks(s))
+	fill(t, j, 1)
+	ended := make(chan error, 1)
+	go func() {
+		for _, err := range j.Follow(ctx, 7) {
+			ended <- err
+		}
+	}()
+	awaited(t, j)
+	cancel()
+	if err := await(t, ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits at the end is told %v", err)
+	}
+}
+
+// awaited returns when somebody waits for the journal's head to move.
+func awaited(t *testing.T, j *journal.Journal) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !j.Awaited(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("nobody waits")
+		}
 	}
 }
 

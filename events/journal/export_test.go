@@ -7,3 +7,10 @@ func (j *Journal) ForgetLastID() {
 	defer j.mu.Unlock()
 	j.pending.lastID = "unknown"
 }
+
+// Awaited reports whether somebody waits for the head to move.
+func (j *Journal) Awaited() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.moved != nil
+}

@@ -52,10 +52,10 @@ type Config struct {
 	// Fault says why the server's disk refuses writes at the moment, or nil. What looks like a damaged journal
 	// then may be what the failed write left in the server's memory: appends stall until the fault is over.
 	Fault func() error
-	// Blocks reads the messages of the stream from one sequence to another from the server's own files, in order, until
-	// yield returns false; header and body are yield's to keep. It may end early, for whatever reason. Nil where the
-	// files are another machine's.
-	Blocks func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
+	// Blocks makes a reader of the stream for one goroutine: it reads the messages from one sequence to another from the
+	// server's own files, in order, until yield returns false; header and body are yield's to keep. It may end early, for
+	// whatever reason. Nil where the files are another machine's.
+	Blocks func() func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
 	// AckTimeout is how long an append waits before it is sent again; 0 means 2 s.
 	AckTimeout time.Duration
 	// MaxPending is how many appends may wait for their outcome; 0 means 8.
@@ -78,8 +78,9 @@ type Journal struct {
 	head    Head // last acknowledged
 	tail    Head // of the last pending append; head when there is none
 	pending pendingRing
-	stall   string // why there is no ack; empty while all is well
-	dead    error  // why there will be no more appends
+	stall   string        // why there is no ack; empty while all is well
+	dead    error         // why there will be no more appends
+	moved   chan struct{} // closed when head moves or dead is set; nil when nobody waits for that
 
 	writer *writer // nil until the first append
 }
@@ -207,6 +208,7 @@ func (j *Journal) Close() error {
 	w := j.writer
 	if j.dead == nil {
 		j.dead = fmt.Errorf("journal %s: %w", j.cfg.Name, ErrClosed)
+		j.tellLocked()
 	}
 	j.mu.Unlock()
 	if w == nil {

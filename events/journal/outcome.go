@@ -136,6 +136,7 @@ func (w *writer) settle(sequence uint64) {
 		}
 		head, done := j.pending.pop()
 		j.head = head
+		j.tellLocked()
 		if j.pending.count >= j.pending.window {
 			j.send(j.pending.at(j.pending.window - 1))
 		}
@@ -283,6 +284,7 @@ func (w *writer) end(reason error) {
 	j.mu.Lock()
 	if j.dead == nil {
 		j.dead = reason
+		j.tellLocked()
 	}
 	if !errors.Is(reason, ErrClosed) {
 		j.cfg.Logger.Error("appending has ended", "error", reason)

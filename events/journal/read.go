@@ -51,10 +51,11 @@ func (j *Journal) Follow(ctx context.Context, from uint64) iter.Seq2[Commit, err
 func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, yield func(Commit, error) bool) error {
 	link := link{journal: j.id.journal, next: max(from, 1), prev: j.start, bytes: bytes}
 	known := link.next == 1
-	if last != 0 && j.cfg.Blocks != nil {
-		if done := j.readBlocks(ctx, &link, &known, last, yield); done {
-			return nil
-		}
+	if j.cfg.Blocks != nil && j.readBlocks(ctx, &link, &known, last, yield) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if !known {
 		var err error

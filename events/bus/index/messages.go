@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,66 +28,84 @@ type Message struct {
 	Body     []byte
 }
 
-// Read yields the messages of the stream in a directory (account/streams/stream of a store directory) that takes just this
-// subject, from one sequence up to another, in order and without a gap, until yield wants no more. It reads the blocks
-// themselves, while the server that has them open appends to the last one; to may be no later than what that server says
-// is stored.
+// Reader reads the messages of a stream that only grows, and takes just one subject, from its blocks, while the server
+// that has them open appends to the last one. It is for one goroutine, and keeps no file open.
 //
 // A server that is asked instead keeps whole blocks in memory: each that was read from while it was written, for ten
 // seconds, and so the more of them the more is written meanwhile.
+type Reader struct {
+	dir, stream, subject string
+
+	// Where it is: at the end of the record before next. There is no block 0.
+	block  uint32
+	offset int64
+	next   uint64
+	file   *bufio.Reader
+}
+
+// NewReader reads the stream in a directory (account/streams/stream of a store directory).
+func NewReader(dir, subject string) *Reader {
+	return &Reader{dir: filepath.Join(dir, blocksDir), stream: filepath.Base(dir), subject: subject, file: bufio.NewReaderSize(nil, readAtOnce)}
+}
+
+// readAtOnce is how many bytes are asked of a file at a time, at least.
+const readAtOnce = 64 << 10
+
+// Read yields the messages from one sequence up to another, in order and without a gap, until yield wants no more. to may
+// be no later than what the server says is stored. It costs least to go on where the last one ended.
 //
 // The error is that of ctx or of reading, or says that something is there that this package does not know: a gap, a
 // record that is torn or whose checksum is wrong, the files of another version. It is for the server to say
 // what that is. What was yielded before is sound, as far as a checksum can tell.
-func Read(ctx context.Context, dir, subject string, from, to uint64, yield func(Message) bool) error {
+func (r *Reader) Read(ctx context.Context, from, to uint64, yield func(Message) bool) error {
 	if server.VERSION != ReadFor {
 		return unusual("the server's version is %s, the files are known of %s", server.VERSION, ReadFor)
 	}
-	r := blockReader{ctx: ctx, stream: filepath.Base(dir), subject: subject, dir: filepath.Join(dir, blocksDir), next: from, to: to, yield: yield}
-	if err := r.read(); err != nil {
-		return fmt.Errorf("read stream %s from its blocks, message %d: %w", r.stream, r.next, err)
+	if err := r.read(ctx, from, to, yield); err != nil {
+		at := r.block
+		r.block = 0
+		return fmt.Errorf("read stream %s, message %d in block %d: %w", r.stream, r.next, at, err)
 	}
 	return nil
 }
 
-// blockReader is one Read.
-type blockReader struct {
-	ctx     context.Context
-	stream  string
-	subject string
-	dir     string
-	next    uint64 // the sequence that is to be yielded next
-	to      uint64
-	yield   func(Message) bool
-	full    bool // yield wants no more
-	file    *bufio.Reader
+func (r *Reader) read(ctx context.Context, from, to uint64, yield func(Message) bool) error {
+	if from > to {
+		return nil
+	}
+	if r.block == 0 || r.next != from {
+		if err := r.seek(from); err != nil {
+			return err
+		}
+	}
+	for {
+		more, err := r.readBlock(ctx, to, yield)
+		if err != nil || !more {
+			return err
+		}
+		r.block, r.offset = r.block+1, 0
+	}
 }
 
-// readAtOnce is how many bytes are asked of a file at a time, at least.
-const readAtOnce = 128 << 10
-
-func (r *blockReader) read() error {
+// seek goes to the block that has a message.
+func (r *Reader) seek(sequence uint64) error {
+	r.offset, r.next = 0, sequence
 	numbers, err := blockNumbers(r.dir)
 	if err != nil {
 		return err
 	}
-	numbers, err = r.begin(numbers)
-	if err != nil {
-		return err
+	later := sort.Search(len(numbers), func(i int) bool {
+		first, fault := r.first(numbers[i])
+		err = errors.Join(err, fault)
+		return first > sequence
+	})
+	if err == nil && later == 0 {
+		err = unusual("it is in no block")
 	}
-	r.file = bufio.NewReaderSize(nil, readAtOnce)
-	for _, number := range numbers {
-		if r.full || r.next > r.to {
-			return nil
-		}
-		if err := r.readBlock(number); err != nil {
-			return fmt.Errorf("block %d: %w", number, err)
-		}
+	if err == nil {
+		r.block = numbers[later-1]
 	}
-	if !r.full && r.next <= r.to {
-		return unusual("it is in no block")
-	}
-	return nil
+	return err
 }
 
 // blockNumbers lists the blocks in their order. What else there is may be on its way to become an index.
@@ -112,22 +131,8 @@ func blockNumbers(dir string) ([]uint32, error) {
 	return numbers, nil
 }
 
-// begin leaves the blocks from the one on that has the next message.
-func (r *blockReader) begin(numbers []uint32) ([]uint32, error) {
-	var fault error
-	later := sort.Search(len(numbers), func(i int) bool {
-		first, err := r.first(numbers[i])
-		fault = errors.Join(fault, err)
-		return first > r.next
-	})
-	if fault == nil && later == 0 {
-		fault = unusual("it is in no block")
-	}
-	return numbers[max(later-1, 0):], fault
-}
-
 // first is the sequence of the first record of a block; the greatest there is when none is in it yet.
-func (r *blockReader) first(number uint32) (uint64, error) {
+func (r *Reader) first(number uint32) (uint64, error) {
 	var head [headSize]byte
 	if _, err := readAt(blockFile{number: number}.path(r.dir), 0, head[:]); errors.Is(err, io.EOF) {
 		return 1<<64 - 1, nil
@@ -137,58 +142,70 @@ func (r *blockReader) first(number uint32) (uint64, error) {
 	return binary.LittleEndian.Uint64(head[4:]), nil
 }
 
-// readBlock yields what is in a block from the next message on.
-func (r *blockReader) readBlock(number uint32) error {
-	file, err := os.Open(blockFile{number: number}.path(r.dir))
+// readBlock yields what is in the block, and reports whether more is wanted than is in it.
+func (r *Reader) readBlock(ctx context.Context, to uint64, yield func(Message) bool) (more bool, err error) {
+	file, err := os.Open(blockFile{number: r.block}.path(r.dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, unusual("there is no such block")
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer file.Close()
+	if _, err := file.Seek(r.offset, io.SeekStart); err != nil {
+		return false, err
+	}
 	r.file.Reset(file)
-	h := hashFor(fmt.Sprintf("%s-%d", r.stream, number))
-	for !r.full && r.next <= r.to {
-		if err := r.ctx.Err(); err != nil {
-			return err
+	h := hashFor(fmt.Sprintf("%s-%d", r.stream, r.block))
+	for r.next <= to {
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 		head, err := r.file.Peek(headSize)
 		if errors.Is(err, io.EOF) && len(head) == 0 {
-			return nil
+			return true, nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", unusual("a record is torn"), err)
+			return false, fmt.Errorf("%w: %w", unusual("a record is torn"), err)
 		}
 		size, seq := sizeOf(head), binary.LittleEndian.Uint64(head[4:])
-		switch {
-		case size < headSize || size > maxBlock:
-			return unusual("a record is torn")
-		case seq < r.next:
-			_, err = r.file.Discard(size)
-		case seq > r.next:
-			return unusual("the next record is message %d", seq)
-		default:
-			err = r.readMessage(h, size)
+		if size < headSize || size > maxBlock {
+			return false, unusual("a record is torn")
 		}
+		if seq > r.next {
+			return false, unusual("the next record is message %d", seq)
+		}
+		if seq < r.next {
+			if _, err := r.file.Discard(size); err != nil {
+				return false, fmt.Errorf("%w: %w", unusual("a record is torn"), err)
+			}
+			r.offset += int64(size)
+			continue
+		}
+		m, err := r.message(h, size)
 		if err != nil {
-			return err
+			return false, err
+		}
+		if r.next, r.offset = r.next+1, r.offset+int64(size); !yield(m) {
+			return false, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
-func (r *blockReader) readMessage(h *highwayhash.Digest64, size int) error {
+// message reads the record that is next.
+func (r *Reader) message(h *highwayhash.Digest64, size int) (Message, error) {
 	text := make([]byte, size)
 	if _, err := io.ReadFull(r.file, text); err != nil {
-		return fmt.Errorf("%w: %w", unusual("a record is torn"), err)
+		return Message{}, fmt.Errorf("%w: %w", unusual("a record is torn"), err)
 	}
 	found, err := readRecord(h, text)
 	if err != nil {
-		return err
+		return Message{}, err
 	}
 	// No checksum covers where the subject ends.
 	if string(found.subject) != r.subject {
-		return unusual("a message of subject %q", found.subject)
+		return Message{}, unusual("a message of subject %q", found.subject)
 	}
-	r.next++
-	r.full = !r.yield(Message{Sequence: found.seq, Stored: time.Unix(0, found.at).UTC(), Header: found.headers, Body: found.body})
-	return nil
+	return Message{Sequence: found.seq, Stored: time.Unix(0, found.at).UTC(), Header: found.headers, Body: found.body}, nil
 }

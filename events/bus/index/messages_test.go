@@ -38,10 +38,10 @@ func written(t *testing.T) (s *running, dir string, messages int) {
 }
 
 // readOut reads and compares with what the server told. An error may come behind messages that are right.
-func readOut(t *testing.T, dir string, from, to uint64, want map[uint64]message) (int, error) {
+func readOut(t *testing.T, r *Reader, from, to uint64, want map[uint64]message) (int, error) {
 	t.Helper()
 	n := 0
-	err := Read(t.Context(), dir, "g", from, to, func(m Message) bool {
+	err := r.Read(t.Context(), from, to, func(m Message) bool {
 		headers := nats.Header(nil)
 		if m.Header != nil {
 			var err error
@@ -64,40 +64,45 @@ func TestMessagesAreReadAsTheServerHasThem(t *testing.T) {
 	if files, err := blockNumbers(filepath.Join(dir, blocksDir)); err != nil || len(files) < 3 {
 		t.Fatalf("there are blocks %v: %v", files, err)
 	}
+	again := NewReader(dir, "g")
 	for from := 1; from <= many; from++ {
 		for _, to := range []int{from - 1, from, from + 7, many} {
 			to = min(to, many)
-			if n, err := readOut(t, dir, uint64(from), uint64(to), want); err != nil || n != to-from+1 {
+			if n, err := readOut(t, again, uint64(from), uint64(to), want); err != nil || n != to-from+1 {
 				t.Errorf("from %d to %d there are %d messages: %v", from, to, n, err)
 			}
 		}
 	}
-	if n, err := readOut(t, dir, 30, uint64(many)+1, want); !errors.Is(err, errUnusual) || n != many-29 {
+	if n, err := readOut(t, NewReader(dir, "g"), 30, uint64(many)+1, want); !errors.Is(err, errUnusual) || n != many-29 {
 		t.Errorf("beyond the end %d messages are read, and then %v", n, err)
 	}
 	n := 0
-	if err := Read(t.Context(), dir, "g", 1, uint64(many), func(Message) bool { n++; return n < 3 }); err != nil || n != 3 {
+	if err := NewReader(dir, "g").Read(t.Context(), 1, uint64(many), func(Message) bool { n++; return n < 3 }); err != nil || n != 3 {
 		t.Errorf("who wants 3 messages gets %d: %v", n, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Read(ctx, dir, "g", 1, 2, func(Message) bool { return true }); !errors.Is(err, context.Canceled) {
+	if err := NewReader(dir, "g").Read(ctx, 1, 2, func(Message) bool { return true }); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of its context: %v", err)
 	}
 }
 
 func TestMessagesAreReadWhileTheyAreWritten(t *testing.T) {
 	s, dir, many := written(t)
-	last := uint64(many)
+	last, along := uint64(many), NewReader(dir, "g")
 	for range 60 {
 		ack, err := s.js.Publish(t.Context(), "g", bytes.Repeat([]byte{2}, 5000))
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := 0
-		err = Read(t.Context(), dir, "g", ack.Sequence-3, ack.Sequence, func(Message) bool { n++; return true })
+		err = NewReader(dir, "g").Read(t.Context(), ack.Sequence-3, ack.Sequence, func(Message) bool { n++; return true })
 		if err != nil || n != 4 || ack.Sequence != last+1 {
 			t.Fatalf("of the last 4 messages up to %d %d are read: %v", ack.Sequence, n, err)
+		}
+		n = 0
+		if err = along.Read(t.Context(), ack.Sequence, ack.Sequence, func(Message) bool { n++; return true }); err != nil || n != 1 {
+			t.Fatalf("who reads along reads %d messages at %d: %v", n, ack.Sequence, err)
 		}
 		last = ack.Sequence
 	}
@@ -117,7 +122,7 @@ func TestNoDamagedMessageIsRead(t *testing.T) {
 	spoiled := func(how string, spoil func()) {
 		t.Helper()
 		spoil()
-		n, err := readOut(t, dir, 1, uint64(many), want)
+		n, err := readOut(t, NewReader(dir, "g"), 1, uint64(many), want)
 		if n == many || !errors.Is(err, errUnusual) && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %d messages are read, and then %v", how, n, err)
 		}
@@ -145,13 +150,13 @@ func TestNoDamagedMessageIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if n, err := readOut(t, dir, 1, uint64(many), want); n != many || err != nil {
+	if n, err := readOut(t, NewReader(dir, "g"), 1, uint64(many), want); n != many || err != nil {
 		t.Errorf("when it is mended %d messages are read: %v", n, err)
 	}
-	if err := Read(t.Context(), dir, "h", 1, 2, func(Message) bool { return true }); !errors.Is(err, errUnusual) {
+	if err := NewReader(dir, "h").Read(t.Context(), 1, 2, func(Message) bool { return true }); !errors.Is(err, errUnusual) {
 		t.Errorf("of another subject: %v", err)
 	}
-	if err := Read(t.Context(), filepath.Join(dir, "none"), "g", 1, 2, func(Message) bool { return true }); !errors.Is(err, fs.ErrNotExist) {
+	if err := NewReader(filepath.Join(dir, "none"), "g").Read(t.Context(), 1, 2, func(Message) bool { return true }); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("of no stream: %v", err)
 	}
 }
