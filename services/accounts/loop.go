@@ -64,7 +64,7 @@ func (s *Shard) collect() ([]ack, []*commit) {
 	defer s.mu.Unlock()
 	s.backlog = append(s.backlog, s.queue...)
 	clear(s.queue)
-	s.queue = s.queue[:0]
+	s.queue, s.queued = s.queue[:0], 0
 	if len(s.backlog) == 0 {
 		s.backlog, s.low = append(s.backlog, s.low...), s.low[:0]
 	}
@@ -74,6 +74,10 @@ func (s *Shard) collect() ([]ack, []*commit) {
 	return s.taken, s.toRetire
 }
 
+// enoughToWake is how many requests wake the loop while the open commit has to wait for an ack anyway: to wake it for
+// each of them costs more than to decide it.
+const enoughToWake = 8
+
 // idle reports whether there is nothing to do before somebody wakes the loop.
 func (s *Shard) idle() bool {
 	s.mu.Lock()
@@ -81,7 +85,11 @@ func (s *Shard) idle() bool {
 	if len(s.acks)+len(s.applied) > 0 {
 		return false
 	}
-	return s.full() || len(s.backlog)+len(s.queue)+len(s.low) == 0 || s.pausing()
+	s.enough = 1
+	if s.open.events > 0 && len(s.sent) >= s.cfg.InFlight {
+		s.enough = enoughToWake
+	}
+	return s.full() || s.queued < s.enough && len(s.backlog)+len(s.low) == 0 || s.pausing()
 }
 
 // full reports whether the open commit has to be sent before more is decided.

@@ -107,7 +107,8 @@ type Shard struct {
 	mu       sync.Mutex
 	queue    []*call
 	low      []*call
-	waiting  int
+	queued   int // requests in queue
+	enough   int // how many of them wake the loop
 	acks     []ack
 	taken    []ack
 	applied  []*commit
@@ -115,7 +116,8 @@ type Shard struct {
 	closed   bool
 	gaveUp   bool // nothing more may be applied
 
-	arrived     atomic.Bool // an ack, or the end of an application, waits for the loop
+	waiting     atomic.Int64 // requests that were handed over and not answered
+	arrived     atomic.Bool  // an ack, or the end of an application, waits for the loop
 	toAppend    chan *commit
 	appendedAll chan struct{}
 	toApply     chan *commit

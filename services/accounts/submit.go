@@ -18,25 +18,17 @@ func (s *Shard) submit(ctx context.Context, c *call) error {
 	}
 	n := max(len(c.requests), 1)
 	c.waiting.Store(int32(n))
-	s.mu.Lock()
-	switch {
-	case s.closed:
-		s.mu.Unlock()
-		return fmt.Errorf("%w: the server is stopping", ErrUnavailable)
-	case s.waiting+n > s.cfg.QueueLimit && s.waiting > 0:
-		s.mu.Unlock()
-		return fmt.Errorf("%w: %d requests are waiting already; slow down", ErrUnavailable, s.waiting)
+	if others := s.waiting.Add(int64(n)) - int64(n); others > 0 && others+int64(n) > int64(s.cfg.QueueLimit) {
+		s.leave(n)
+		return fmt.Errorf("%w: %d requests are waiting already; slow down", ErrUnavailable, others)
 	}
-	s.waiting += n
 	c.given.Store(false)
-	if c.sweep {
-		s.low = append(s.low, c)
-	} else {
-		s.queue = append(s.queue, c)
+	awake, taken := s.enqueue(c, n)
+	if !taken {
+		s.leave(n)
+		return fmt.Errorf("%w: the server is stopping", ErrUnavailable)
 	}
-	first := len(s.queue)+len(s.low) == 1
-	s.mu.Unlock()
-	if first {
+	if !awake {
 		s.nudge()
 	}
 	select {
@@ -52,19 +44,29 @@ func (s *Shard) submit(ctx context.Context, c *call) error {
 	return nil
 }
 
-// leave counts off requests that were answered.
-func (s *Shard) leave(n int) {
-	s.mu.Lock()
-	s.waiting -= n
-	s.mu.Unlock()
-}
-
-// Waiting is how many requests wait for a decision or for their commit.
-func (s *Shard) Waiting() int {
+// enqueue puts a call of n requests where the loop takes it from. awake says that the loop need not be told: it is at work,
+// was told before, or has time.
+func (s *Shard) enqueue(c *call, n int) (awake, taken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.waiting
+	if s.closed {
+		return false, false
+	}
+	if c.sweep {
+		s.low = append(s.low, c)
+		return false, true
+	}
+	s.queue = append(s.queue, c)
+	before := s.queued
+	s.queued += n
+	return before >= s.enough || s.queued < s.enough, true
 }
+
+// leave counts off requests that were answered.
+func (s *Shard) leave(n int) { s.waiting.Add(-int64(n)) }
+
+// Waiting is how many requests wait for a decision or for their commit.
+func (s *Shard) Waiting() int { return int(s.waiting.Load()) }
 
 // answered notes one answer; the last one goes to whoever waits, if he still does.
 func (s *Shard) answered(c *call) {

@@ -20,12 +20,12 @@ func TestWhoGaveUpStillCounts(t *testing.T) {
 			t.Fatalf("answered %+v", answer)
 		}
 	}
-	if s.waiting != 3 || len(s.queue) != 3 {
-		t.Fatalf("%d wait, %d are in the queue", s.waiting, len(s.queue))
+	if s.waiting.Load() != 3 || len(s.queue) != 3 {
+		t.Fatalf("%d wait, %d are in the queue", s.waiting.Load(), len(s.queue))
 	}
 	s.collect()
 	s.refuse(ErrUnavailable)
-	if s.waiting != 0 {
-		t.Errorf("%d wait after all were answered", s.waiting)
+	if s.waiting.Load() != 0 {
+		t.Errorf("%d wait after all were answered", s.waiting.Load())
 	}
 }
