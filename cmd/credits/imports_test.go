@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 	"cmd/internal/chart":         {},
 	"cmd/internal/load":          {"..."},
 	"cmd/internal/machine":       {},
-	"cmd/internal/peers":         {"cmd/internal/load", "events/bus", "events/journal"},
+	"cmd/internal/peers":         {"cmd/internal/load", "events/bus", "events/journal", "projections"},
 	"cmd/internal/scale":         {"cmd/internal/chart", "cmd/internal/load"},
 	"cmd/measure":                {"cmd/internal/..."},
 	"cmd/internal/faultfs":       {},

@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,21 +9,20 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"creditstream/cmd/internal/load"
 	"creditstream/events/journal"
+	"creditstream/projections"
 )
 
 // What the parts allow that this design is made of, put together with nothing between them that a ledger
 // needs: the same clients hand over charges and wait, one goroutine copies as many bytes of each as an event has into a
-// commit and appends it to a real journal (the hash chain, the fence, JetStream, the fsync), and another answers and
-// writes to Pebble the two records that the accounts view writes. No request is decoded, no key looked up, no
+// commit, another appends it to a real journal (the hash chain, the fence, JetStream, the fsync), and a third one answers and
+// puts the two records that a charge changes on the shelf of a real view, which writes them as tables. No request is decoded, no key looked up, no
 // account loaded, no rule asked, no state kept, nothing encoded, and nothing can be refused.
 
 const (
-	partsInFlight = 1         // commits, as a shard has them on the embedded server
-	partsTarget   = 256 << 10 // bytes of a commit, as a shard's
+	partsInFlight = 1         // commits, as a shard has them on the embedded server; and one more that is full
+	partsTarget   = 220 << 10 // bytes of a commit, as a shard's are
 	chargeSize    = 500       // bytes of a charge in a commit (bytes_per_event of `credits bench`), about
 	keySize       = 44        // bytes of the record of an idempotency key
 )
@@ -32,13 +30,14 @@ const (
 // parts is the engine of that: a door's other side.
 type parts struct {
 	journal *journal.Journal
-	db      *pebble.DB
+	view    *projections.View
 	event   []byte
 
 	mu       sync.Mutex
 	queue    []*handed
 	inFlight int
 	wake     chan struct{}
+	closed   chan *partsCommit
 	durable  chan *partsCommit
 	done     sync.WaitGroup
 	broken   chan struct{} // closed when the journal took no more, because of failed
@@ -56,6 +55,7 @@ type partsCommit struct {
 	body    []byte
 	answers []*handed
 	charges []load.Charge
+	head    journal.Head
 	err     error
 }
 
@@ -79,17 +79,19 @@ func (c *contest) partsTogether(ctx context.Context, clients, batch int) (result
 	if _, err := j.TakeOver(ctx); err != nil {
 		return load.Result{}, "", err
 	}
-	options := &pebble.Options{DisableWAL: true, MemTableSize: pebbleMemory, MemTableStopWritesThreshold: 4, Logger: quiet{}}
-	// Keys have tables of their own, as in the view.
-	options.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(bytes.Compare, pebble.KeyRange{Start: []byte("k"), End: []byte("l")}, pebble.SpanPolicy{})
-	db, err := pebble.Open(filepath.Join(dir, "pebble"), options)
+	store, err := projections.Open(projections.Config{Dir: filepath.Join(dir, "views"), View: "parts"})
 	if err != nil {
 		return load.Result{}, "", err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	p := &parts{journal: j, db: db, event: make([]byte, chargeSize), wake: make(chan struct{}, 1), broken: make(chan struct{}), durable: make(chan *partsCommit, partsInFlight+2)}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	view, err := store.View(projections.Name{Tenant: "parts"}, 1)
+	if err != nil {
+		return load.Result{}, "", err
+	}
+	p := &parts{journal: j, view: view, event: make([]byte, chargeSize), wake: make(chan struct{}, 1), broken: make(chan struct{}), closed: make(chan *partsCommit, partsInFlight+1), durable: make(chan *partsCommit, partsInFlight+3)}
 	ctx, stop := context.WithCancel(ctx)
 	p.done.Go(func() { p.collect(ctx) })
+	p.done.Go(func() { p.append(ctx) })
 	p.done.Go(func() { p.apply(ctx) })
 	defer func() { stop(); p.done.Wait() }()
 	cfg := c.base(clients, batch)
@@ -134,7 +136,7 @@ func (p *parts) nudge() {
 	}
 }
 
-// collect copies what waits into the next commit, and appends it when the one before is durable.
+// collect copies what waits into the next commit, and hands that on when the one before is durable, or when it is full.
 func (p *parts) collect(ctx context.Context) {
 	var waiting []*handed
 	open := &partsCommit{}
@@ -149,7 +151,7 @@ func (p *parts) collect(ctx context.Context) {
 			waiting = append(waiting, p.queue...)
 			clear(p.queue)
 			p.queue = p.queue[:0]
-			free := p.inFlight < partsInFlight
+			inFlight := p.inFlight
 			p.mu.Unlock()
 			for len(waiting) > 0 && len(open.body) < partsTarget {
 				h := waiting[0]
@@ -163,39 +165,48 @@ func (p *parts) collect(ctx context.Context) {
 					waiting = append(waiting[:0], waiting[1:]...)
 				}
 			}
-			if !free || len(open.body) == 0 {
+			full := len(open.body) >= partsTarget
+			if len(open.body) == 0 || inFlight > partsInFlight || inFlight == partsInFlight && !full {
 				break
 			}
-			if err := p.append(open); err != nil {
-				p.failed = err
-				close(p.broken)
-				return
-			}
-			open = &partsCommit{}
+			p.mu.Lock()
+			p.inFlight++
+			p.mu.Unlock()
+			p.closed <- open
+			open = &partsCommit{body: make([]byte, 0, len(open.body)), charges: make([]load.Charge, 0, len(open.charges))}
 		}
 	}
 }
 
-func (p *parts) append(o *partsCommit) error {
-	p.mu.Lock()
-	p.inFlight++
-	p.mu.Unlock()
-	o.body = append(make([]byte, 0, len(o.body)), o.body...)
-	return p.journal.Append(o.body, func(_ journal.Head, err error) {
-		o.err = err
-		p.mu.Lock()
-		p.inFlight--
-		p.mu.Unlock()
-		p.nudge()
-		p.durable <- o
-	})
+// append appends commits to the journal.
+func (p *parts) append(ctx context.Context) {
+	for {
+		select {
+		case o := <-p.closed:
+			err := p.journal.Append(o.body, func(head journal.Head, err error) {
+				o.head, o.err = head, err
+				p.mu.Lock()
+				p.inFlight--
+				p.mu.Unlock()
+				p.nudge()
+				p.durable <- o
+			})
+			if err != nil {
+				p.failed = err
+				close(p.broken)
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
-// apply answers what is durable, and writes two records for each charge.
+// apply answers what is durable, and puts two records of each charge on the shelf.
 func (p *parts) apply(ctx context.Context) {
-	batch := p.db.NewBatch(pebble.WithMaxRetainedSizeBytes(4 << 20))
+	batch := p.view.NewCommitBatch()
+	defer func() { _ = batch.Close() }()
 	record := make([]byte, recordSize)
-	var account, key []byte
 	for {
 		var o *partsCommit
 		select {
@@ -206,17 +217,22 @@ func (p *parts) apply(ctx context.Context) {
 		for _, h := range o.answers {
 			h.done <- o.err
 		}
+		if o.err != nil {
+			continue
+		}
 		for i := range o.charges {
-			account = append(append(account[:0], 'a'), o.charges[i].Account...)
-			key = append(append(append(key[:0], 'k'), o.charges[i].Key...), o.charges[i].Account...)
 			binary.BigEndian.PutUint64(record, uint64(i))
-			if err := errors.Join(batch.Set(account, record, nil), batch.Set(key, record[:keySize], nil)); err != nil {
+			account := append(append(batch.Key(), 'a'), o.charges[i].Account...)
+			if err := batch.Put(account, record); err != nil {
+				panic(fmt.Sprint("a batch in memory: ", err))
+			}
+			key := append(append(append(batch.Key(), 'k'), o.charges[i].Key...), o.charges[i].Account...)
+			if err := batch.Put(key, record[:keySize]); err != nil {
 				panic(fmt.Sprint("a batch in memory: ", err))
 			}
 		}
-		if err := batch.Commit(pebble.NoSync); err != nil {
-			panic(fmt.Sprint("a store without a log: ", err))
+		if err := batch.Commit(o.head); err != nil {
+			panic(fmt.Sprint("a view in memory: ", err))
 		}
-		batch.Reset()
 	}
 }
