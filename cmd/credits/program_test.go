@@ -184,6 +184,8 @@ func TestWrongUseIsExitCode2(t *testing.T) {
 		"report a --tenant t --by hour",
 		"serve --dev --listen 0.0.0.0:8080",
 		"serve --dev --nats-listen 0.0.0.0:4222",
+		"serve --dev --cache 1",
+		"serve --dev --accounts-in-memory 0",
 		"serve --listen nonsense",
 		"serve --test-clock tomorrow",
 		"serve --shards 0",

@@ -54,6 +54,7 @@ type serving struct {
 	testClock string
 	verbose   bool
 	reserve   int64 // in MiB
+	cache     int64 // in MiB
 }
 
 func (s *serving) run(cmd *cobra.Command) error {
@@ -69,10 +70,20 @@ func (s *serving) run(cmd *cobra.Command) error {
 	if s.cfg.Reserve = s.reserve << 20; s.reserve == 0 {
 		s.cfg.Reserve = -1
 	}
+	if s.cache < leastCache || s.cache > mostCache {
+		return wrongUse("--cache %d: it is a number of MiB, from %d to %d", s.cache, leastCache, mostCache)
+	}
+	s.cfg.CacheBytes = s.cache << 20
 	s.cfg.Logger = s.app.logger(s.verbose)
 	machine.Use(cmd.Context(), s.app.env)
 	return s.app.serve(cmd.Context(), s.cfg)
 }
+
+// leastCache and mostCache bound --cache, in MiB: 1 TiB is more than machines have.
+const (
+	leastCache = 8
+	mostCache  = 1 << 20
+)
 
 func (s *serving) flags(command *cobra.Command) {
 	cfg, env, flags := &s.cfg, s.app.env, command.Flags()
@@ -92,6 +103,8 @@ func (s *serving) flags(command *cobra.Command) {
 	flags.IntVar(&cfg.Limits.PerTenant, "rate-per-tenant", 50000, "the same for all keys of a tenant together")
 	flags.IntVar(&cfg.Limits.PerAddress, "rate-per-address", 10000, "the same for each address but this machine's; a proxy elsewhere needs -1")
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
+	flags.Int64Var(&s.cache, "cache", 64, "`MiB` of memory for records of the views that were read lately")
+	flags.IntVar(&cfg.CachedAccounts, "accounts-in-memory", 50_000, "how many accounts each shard keeps in memory to decide on; others are read when they are asked for")
 	flags.Int64Var(&s.reserve, "reserve", 256, "refuse new work, and go on with reads, while fewer `MiB` are free on the disk of --data; 0 for no reserve")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")
 	flags.BoolVar(&cfg.AllowSandbox, "allow-sandbox", false, "let an administrator settle sandbox payments by hand also without --dev")
@@ -118,6 +131,9 @@ func acceptable(cfg *node.Config, testClock string) error {
 	}
 	if cfg.HeadsEvery < time.Second {
 		return wrongUse("--heads-every %v: at least a second", cfg.HeadsEvery)
+	}
+	if cfg.CachedAccounts < 1 {
+		return wrongUse("--accounts-in-memory %d: at least one", cfg.CachedAccounts)
 	}
 	if cfg.Shards < 1 {
 		return wrongUse("--shards %d: a tenant has at least one", cfg.Shards)
