@@ -67,6 +67,18 @@ func (v *View) Shelved() bool {
 	return v.shelf.late != nil
 }
 
+// OnShelf is how many records are in memory only.
+func (v *View) OnShelf() (records int) {
+	v.shelf.mu.Lock()
+	defer v.shelf.mu.Unlock()
+	for _, on := range []*shelved{v.shelf.late, v.shelf.leaving} {
+		if on != nil {
+			records += len(on.records)
+		}
+	}
+	return records
+}
+
 // Tables is how many tables the store took in.
 func (s *Store) Tables() int64 { return int64(s.db.Metrics().Ingest.Count) }
 

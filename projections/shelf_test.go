@@ -1,6 +1,7 @@
 package projections_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -88,6 +89,8 @@ func (c *commits) readAll(from, to string, open func(from, to []byte) (*projecti
 	for iter.First(); iter.Valid(); iter.Next() {
 		if key := string(iter.Key()); key != "" {
 			got[key] = string(iter.Value())
+		} else if n := binary.BigEndian.Uint64(iter.Value()); n != c.sequence {
+			c.t.Fatalf("all is read as of commit %d after commit %d", n, c.sequence)
 		}
 	}
 	if err := iter.Close(); err != nil {
@@ -97,6 +100,21 @@ func (c *commits) readAll(from, to string, open func(from, to []byte) (*projecti
 	maps.DeleteFunc(want, func(key, _ string) bool { return key < from || to != "" && key >= to })
 	if !maps.Equal(got, want) {
 		c.t.Fatalf("commit %d, from %q to %q: %v instead of %v", c.sequence, from, to, got, want)
+	}
+}
+
+// readLast compares the greatest key from one to another, which is one of them at least as often as not.
+func (c *commits) readLast(from, to string) {
+	c.t.Helper()
+	want := ""
+	for key := range c.now {
+		if key >= from && key < to {
+			want = max(want, key)
+		}
+	}
+	got, ok, err := c.view.Last([]byte(from), []byte(to))
+	if err != nil || string(got) != want || ok != (want != "") {
+		c.t.Fatalf("commit %d, from %q to %q: the last key is %q, %t, %v, and should be %q", c.sequence, from, to, got, ok, err, want)
 	}
 }
 
@@ -123,8 +141,10 @@ func TestAViewIsWhatWasCommitted(t *testing.T) {
 				c.readAll("a", "a2", func(from, to []byte) (*projections.Iter, error) { return view.IterWith([]byte("mark"), from, to) })
 			case 0:
 				c.readAll("", "", view.Iter)
-			case 1:
+			case 1, 7, 8:
 				c.readAll(min(from, to), max(from, to), view.Iter)
+			case 9, 10, 11:
+				c.readLast(min(from, to), max(from, to))
 			case 2:
 				c.readAll("p", "q", view.Iter)
 			case 3: // a batch that goes past the shelf

@@ -6,6 +6,7 @@ type shelved struct {
 	slots []uint64  // a hash, 32 bits, and the number of its record, from 1; 0 is an empty one
 	tags  [4]uint64 // a bit for each first byte that some key has
 	read  byte      // what was looked at, so that it is
+	order order
 }
 
 // leastSlots is how many slots there are at first.
@@ -106,18 +107,7 @@ func (s *shelved) within(from, to []byte) bool {
 	if s == nil {
 		return false
 	}
-	first, last := 0, 255
-	if len(from) > 0 {
-		first = int(from[0])
-	}
-	switch len(to) {
-	case 0:
-	case 1:
-		last = int(to[0]) - 1
-	default:
-		last = int(to[0])
-	}
-	for tag := first; tag <= last; tag++ {
+	for tag, last := tagsBetween(from, to); tag <= last; tag++ {
 		if s.tags[tag/64]&(1<<(tag%64)) != 0 {
 			return true
 		}
@@ -125,15 +115,30 @@ func (s *shelved) within(from, to []byte) bool {
 	return false
 }
 
+// tagsBetween is the first and the last byte that a key in [from, to) may begin with.
+func tagsBetween(from, to []byte) (first, last int) {
+	if len(from) > 0 {
+		first = int(from[0])
+	}
+	switch len(to) {
+	case 0:
+		return first, 255
+	case 1:
+		return first, int(to[0]) - 1
+	}
+	return first, int(to[0])
+}
+
 func (s *shelved) empty() {
 	s.pile.empty()
 	clear(s.slots)
 	s.tags = [4]uint64{}
+	s.order.empty()
 }
 
 // capacity is how many bytes it takes, empty or not.
 func (s *shelved) capacity() int {
-	n := 8 * len(s.slots)
+	n := 8*len(s.slots) + s.order.capacity()
 	for _, chunk := range s.chunks[:cap(s.chunks)] {
 		n += cap(chunk)
 	}

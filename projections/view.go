@@ -172,12 +172,18 @@ func (v *View) Iter(from, to []byte) (*Iter, error) {
 	if broken := v.broken.Load(); broken != nil {
 		return nil, *broken
 	}
-	err := v.built()
-	if err == nil && v.shelf.has(from, to) {
-		err = v.shelf.clear()
-	}
-	if err != nil {
+	if err := v.built(); err != nil {
 		return nil, err
+	}
+	if v.shelf.has(from, to) {
+		if len(from) > 0 { // else the checkpoint is among them
+			if it, fits, err := v.overlaid(from, to); fits || err != nil {
+				return it, err
+			}
+		}
+		if err := v.shelf.clear(); err != nil {
+			return nil, err
+		}
 	}
 	return v.iter(from, to)
 }
@@ -197,17 +203,9 @@ func (v *View) IterWith(rest, from, to []byte) (*Iter, error) {
 func (v *View) iter(from, to []byte) (*Iter, error) {
 	for {
 		g := v.live.Load()
-		it := &Iter{view: v, prefix: g.prefix}
-		bounds := make([]byte, 0, 2*len(g.prefix)+len(from)+len(to))
-		bounds = append(append(bounds, g.prefix...), from...)
-		lower := bounds[:len(bounds):len(bounds)]
-		upper := append(append(bounds, g.prefix...), to...)[len(lower):]
-		if len(to) == 0 {
-			upper = after(g.prefix)
-		}
-		var err error
-		if it.Iterator, err = v.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper}); err != nil {
-			return nil, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, v.lost(g.prefix, err))
+		it, err := v.iterOf(g, v.store.db, from, to)
+		if err != nil {
+			return nil, err
 		}
 		if v.live.Load() == g {
 			return it, nil
@@ -219,19 +217,43 @@ func (v *View) iter(from, to []byte) (*Iter, error) {
 	}
 }
 
+// iterOf goes over records of a generation.
+func (v *View) iterOf(g *generation, reader pebble.Reader, from, to []byte) (*Iter, error) {
+	it := &Iter{view: v, prefix: g.prefix}
+	bounds := make([]byte, 0, 2*len(g.prefix)+len(from)+len(to))
+	bounds = append(append(bounds, g.prefix...), from...)
+	lower := bounds[:len(bounds):len(bounds)]
+	upper := append(append(bounds, g.prefix...), to...)[len(lower):]
+	if len(to) == 0 {
+		upper = after(g.prefix)
+	}
+	var err error
+	if it.Iterator, err = reader.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper}); err != nil {
+		return nil, fmt.Errorf("view %s of %s: %w", v.store.name, v.name, v.lost(g.prefix, err))
+	}
+	return it, nil
+}
+
 // Iter is Pebble's iterator with keys as folds know them.
 type Iter struct {
 	*pebble.Iterator
 	view   *View // whose records they are; nil for those that are made for a comparison
 	prefix []byte
 	seek   []byte
+	over   *pebble.Batch // what is laid over the store's records; nil when nothing is
 }
 
 // Error is what ended the iteration early, if anything did.
 func (it *Iter) Error() error { return it.view.lost(it.prefix, it.Iterator.Error()) }
 
 // Close releases the iterator, and returns what Error does.
-func (it *Iter) Close() error { return it.view.lost(it.prefix, it.Iterator.Close()) }
+func (it *Iter) Close() error {
+	err := it.view.lost(it.prefix, it.Iterator.Close())
+	if it.over != nil {
+		err = errors.Join(err, it.over.Close())
+	}
+	return err
+}
 
 // Key is the key without the view's prefix, valid until the iterator moves.
 func (it *Iter) Key() []byte { return it.Iterator.Key()[len(it.prefix):] }

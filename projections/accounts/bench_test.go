@@ -79,3 +79,25 @@ func BenchmarkLookup(b *testing.B) {
 		n++
 	}
 }
+
+// BenchmarkLoadOfAnAccountInUse loads one account of many records, all of them just changed, after each commit.
+func BenchmarkLoadOfAnAccountInUse(b *testing.B) {
+	store, view := open(b, vfs.NewMem())
+	defer shut(b, store)
+	l := newLoop(view)
+	source := trial.New(1, 50)
+	for range 100 {
+		entries, _ := source.Commit(100)
+		l.commit(b, entries)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		entries, _ := source.Commit(1)
+		l.commit(b, entries)
+		b.StartTimer()
+		if a, err := view.Load(source.Accounts()[0].ID()); err != nil || !a.Exists() {
+			b.Fatal(a, err)
+		}
+	}
+}

@@ -140,20 +140,16 @@ func (v *View) Reversed(account, usage string) (int64, error) {
 
 // LastKey is the greatest idempotency key below one, of all that were ever used, or "".
 func (v *View) LastKey(below string) (string, error) {
-	iter, err := v.Iter([]byte{tagKey}, append([]byte{tagKey}, below...))
+	last, there, err := v.Last([]byte{tagKey}, append([]byte{tagKey}, below...))
 	if err != nil {
-		return "", err
-	}
-	key := ""
-	if iter.Last() {
-		var ok bool
-		if key, _, ok = projections.CutText(iter.Key()[1:]); !ok {
-			_ = iter.Close()
-			return "", fmt.Errorf("find the last key of %s: %w", v.Name(), projections.ErrDamaged)
-		}
-	}
-	if err := iter.Close(); err != nil {
 		return "", fmt.Errorf("find the last key of %s: %w", v.Name(), err)
+	}
+	if !there {
+		return "", nil
+	}
+	key, _, ok := projections.CutText(last[1:])
+	if !ok {
+		return "", fmt.Errorf("find the last key of %s: %w", v.Name(), projections.ErrDamaged)
 	}
 	return key, nil
 }
