@@ -16,6 +16,7 @@ type Batch struct {
 	key    []byte
 	pile   *pile   // what is put in instead of batch, of one that goes to tables or to the shelf; nil of others
 	tables *tables // where it goes, of a view that is built; nil of others
+	small  int     // how many commits in a row took little of the memory of the last large one
 }
 
 // NewBatch returns an empty batch, which goes to the store. Close it.
@@ -109,6 +110,7 @@ func (b *Batch) Commit(head Head) error {
 	case b.pile != nil:
 		b.pile.head = head
 		err := b.view.shelf.take(b.pile)
+		b.shrink()
 		b.Reset()
 		return err
 	}
@@ -124,6 +126,22 @@ func (b *Batch) Commit(head Head) error {
 		return fmt.Errorf("view %s of %s: write up to commit %d: %w", b.view.store.name, b.view.name, head.Sequence, err)
 	}
 	return nil
+}
+
+// A batch for commits one by one keeps usualPile bytes of memory, and more for as long as one commit in so many takes a
+// quarter of that.
+const (
+	usualPile   = 96 << 10
+	smallInARow = 64
+)
+
+// shrink gives memory back that was for large commits.
+func (b *Batch) shrink() {
+	if has := b.pile.capacity(); has <= usualPile || b.pile.size > has/4 {
+		b.small = 0
+	} else if b.small++; b.small == smallInARow {
+		b.pile, b.small = new(pile), 0
+	}
 }
 
 // Close releases the batch.

@@ -51,6 +51,14 @@ func (p *pile) empty() {
 	p.chunks, p.records, p.size, p.head = p.chunks[:0], p.records[:0], 0, Head{}
 }
 
+// capacity is how many bytes it takes, empty or not.
+func (p *pile) capacity() (n int) {
+	for _, chunk := range p.chunks[:cap(p.chunks)] {
+		n += cap(chunk)
+	}
+	return n + perRecord*cap(p.records)
+}
+
 func (p *pile) key(n uint32) []byte {
 	r := &p.records[n]
 	return p.chunks[r.chunk][r.at : r.at+r.key]

@@ -68,7 +68,7 @@ func (s *shelf) take(p *pile) error {
 		s.late = new(shelved)
 	}
 	s.late.takeAll(p, s.hashes)
-	size := s.late.size
+	size, slots := s.late.size, slotSize*len(s.late.slots)
 	s.note()
 	s.mu.Unlock()
 	room, idle := s.store.shelves.put(s)
@@ -76,6 +76,7 @@ func (s *shelf) take(p *pile) error {
 		// Its view's next commit or reader is told of an error.
 		_ = idle.giveUp()
 	}
+	room = max(room-slots, 1)
 	if s.pace.fill(size, room); size >= room {
 		s.leave()
 	}

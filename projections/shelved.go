@@ -9,8 +9,11 @@ type shelved struct {
 	order order
 }
 
-// leastSlots is how many slots there are at first.
-const leastSlots = 1 << 8
+// leastSlots is how many slots there are at first, and slotSize how many bytes each takes.
+const (
+	leastSlots = 1 << 8
+	slotSize   = 8
+)
 
 // takeAll puts the records of a pile; hashes are those of their keys.
 func (s *shelved) takeAll(p *pile, hashes []uint32) {
@@ -138,9 +141,5 @@ func (s *shelved) empty() {
 
 // capacity is how many bytes it takes, empty or not.
 func (s *shelved) capacity() int {
-	n := 8*len(s.slots) + s.order.capacity()
-	for _, chunk := range s.chunks[:cap(s.chunks)] {
-		n += cap(chunk)
-	}
-	return n + perRecord*cap(s.records)
+	return slotSize*len(s.slots) + s.order.capacity() + s.pile.capacity()
 }

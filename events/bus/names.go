@@ -17,8 +17,9 @@ import (
 // JetStream syncs what it writes to a block of messages, and never the directory that a new block is made in.
 // Linux's own file systems write a new file's name with its first sync; POSIX promises that of a sync of the directory
 // only (fsync(2)), and without it a power cut takes all of a block's acknowledged messages. The directory is
-// synced when its time of change says that something was made or renamed in it: rarely, so that an ack costs one
-// stat.
+// synced when its time of change says that something was made or renamed in it, or the next block is there, which may
+// have been made in the same tick of that clock: rarely, so that an ack costs two stats. How long a tick is, which is the file
+// system's business (milliseconds, or two seconds), does not matter.
 func (s *Server) SyncNames(stream string) func() error {
 	dir := s.streamDir(stream)
 	n := names{dir: filepath.Join(dir, "msgs"), syncPath: syncPath}
@@ -35,14 +36,10 @@ type names struct {
 	dir     string
 	parents []string // until they were synced: they do not change any more
 	synced  time.Time
-	sure    bool // no later change can have the time of synced
-	next    int  // the number of the block that was not there when the directory was synced last; 0 before that
+	next    int // the number of the block that was not there when the directory was synced last; 0 before that
 
 	syncPath func(string) error
 }
-
-// clockTick is more than what may lie between two changes of a directory that have the same time.
-const clockTick = 50 * time.Millisecond
 
 func (n *names) sync() error {
 	info, err := os.Stat(n.dir)
@@ -50,11 +47,9 @@ func (n *names) sync() error {
 		return fmt.Errorf("sync the names of a stream's blocks: %w", err)
 	}
 	changed := info.ModTime()
-	if changed.Equal(n.synced) && (n.sure || !n.more()) {
-		n.sure = n.sure || time.Since(changed) > clockTick
+	if changed.Equal(n.synced) && !n.more() {
 		return nil
 	}
-	sure := time.Since(changed) > clockTick
 	if err := n.count(); err != nil {
 		return fmt.Errorf("sync the names of a stream's blocks: %w", err)
 	}
@@ -64,7 +59,7 @@ func (n *names) sync() error {
 		}
 	}
 	n.parents = nil
-	n.synced, n.sure = changed, sure
+	n.synced = changed
 	return nil
 }
 
