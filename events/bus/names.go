@@ -47,10 +47,14 @@ func (n *names) sync() error {
 		return fmt.Errorf("sync the names of a stream's blocks: %w", err)
 	}
 	changed := info.ModTime()
-	if changed.Equal(n.synced) && !n.more() {
+	more, err := n.more()
+	if err == nil && !more && changed.Equal(n.synced) {
 		return nil
 	}
-	if err := n.count(); err != nil {
+	if err == nil {
+		err = n.count()
+	}
+	if err != nil {
 		return fmt.Errorf("sync the names of a stream's blocks: %w", err)
 	}
 	for _, dir := range append([]string{n.dir}, n.parents...) {
@@ -64,9 +68,12 @@ func (n *names) sync() error {
 }
 
 // more reports whether there is a block that was not there when the directory was synced: JetStream numbers them on.
-func (n *names) more() bool {
+func (n *names) more() (bool, error) {
 	_, err := os.Stat(filepath.Join(n.dir, strconv.Itoa(n.next)+blockSuffix))
-	return !errors.Is(err, fs.ErrNotExist)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 const blockSuffix = ".blk"
@@ -74,10 +81,11 @@ const blockSuffix = ".blk"
 // count finds the number behind those of all blocks.
 func (n *names) count() error {
 	if n.next > 0 {
-		for n.more() {
+		more, err := n.more()
+		for ; more; more, err = n.more() {
 			n.next++
 		}
-		return nil
+		return err
 	}
 	entries, err := os.ReadDir(n.dir)
 	if err != nil {

@@ -50,6 +50,12 @@ func TestNamesAreSyncedForEachNewBlock(t *testing.T) {
 	expect("long ago", 0)
 	write("22.blk", before)
 	expect("a block of the same tick, however long that is", 1)
+	if err := os.Symlink("23.blk", filepath.Join(dir, "23.blk")); err != nil { // nobody can tell what is behind it
+		t.Fatal(err)
+	}
+	if n.sync() == nil {
+		t.Error("a block that cannot be looked at was taken for none")
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}

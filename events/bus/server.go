@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,7 +117,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		log:      cfg.Logger,
 		secret:   rand.Text(),
 		unlock:   unlock,
-		storeDir: cfg.StoreDir,
+		storeDir: filepath.Clean(cfg.StoreDir),
 		tenants:  make(map[string]*server.Account),
 		imports:  make(map[imported]struct{}),
 

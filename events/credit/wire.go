@@ -56,8 +56,10 @@ type mark struct {
 // there. A Raw that is set is written as it stands: Measure did the work.
 func (c *Encoder) Commit(entries []Entry) ([]byte, error) {
 	c.body = append(c.body[:0], '[')
-	clear(c.marks)
-	c.marks = c.marks[:0]
+	defer func() { // what they point at is not ours to keep
+		clear(c.marks)
+		c.marks = c.marks[:0]
+	}()
 	for i := range entries {
 		if err := c.append(&entries[i]); err != nil {
 			return nil, err

@@ -35,6 +35,7 @@ type blockReading struct {
 	read  func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
 	yield func(Commit, error) bool
 	full  bool // yield wants no more
+	fault error
 }
 
 // upTo yields the commits up to last, and reports whether it did.
@@ -49,6 +50,10 @@ func (b *blockReading) upTo(ctx context.Context, last uint64) bool {
 	if err := b.read(ctx, first, last, b.take); err != nil && ctx.Err() == nil {
 		b.j.cfg.Logger.Warn("the journal is read through the server: its files are not as they were expected", "reason", err)
 	}
+	if b.fault != nil {
+		// The server may have in memory what its file has lost, and a verification that asks it finds nothing.
+		b.j.cfg.Logger.Error("a file of the journal is damaged; credits verify with the server stopped says how much", "journal", b.j.cfg.Name.String(), "reason", b.fault)
+	}
 	return !b.full && b.link.next > last
 }
 
@@ -56,17 +61,21 @@ func (b *blockReading) upTo(ctx context.Context, last uint64) bool {
 func (b *blockReading) take(sequence uint64, stored time.Time, header, body []byte) bool {
 	lines, err := nats.DecodeHeadersMsg(header)
 	if err != nil {
+		b.fault = &At{sequence, err}
 		return false
 	}
 	if !*b.known {
 		before, err := parseCommit(b.link.journal, sequence, lines, body, stored)
-		if *b.known = err == nil; *b.known {
-			b.link.prev = before.Hash
+		if err != nil {
+			b.fault = &At{sequence, err}
+			return false
 		}
-		return *b.known
+		*b.known, b.link.prev = true, before.Hash
+		return true
 	}
 	c, err := b.link.join(delivery{&nats.Msg{Header: lines, Data: body}, sequence, stored})
 	if err != nil {
+		b.fault = err
 		return false
 	}
 	b.full = !b.yield(c, nil)

@@ -55,7 +55,7 @@ var errPullLost = errors.New("the consumer is gone")
 func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(Commit, error) bool) (done bool, err error) {
 	p, err := j.openPuller(ctx, link.next, link.bytes)
 	if err != nil {
-		return false, j.mayRetry(ctx, last, err)
+		return false, j.mayRetry(ctx, link, last, err)
 	}
 	defer p.close()
 	timer := time.NewTimer(pullWait + pullSlack)
@@ -63,7 +63,7 @@ func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(
 	for last == 0 || link.next <= last {
 		m, err := p.next(ctx, timer)
 		if errors.Is(err, errPullLost) {
-			return false, j.mayRetry(ctx, last, err)
+			return false, j.mayRetry(ctx, link, last, err)
 		}
 		if errors.Is(err, errPullEmpty) {
 			if last == 0 {
@@ -81,7 +81,7 @@ func (j *Journal) pull(ctx context.Context, link *link, last uint64, yield func(
 		if err != nil {
 			return false, err
 		}
-		link.starved = 0
+		link.starved, link.lost = 0, 0
 		if !yield(c, nil) {
 			return true, nil
 		}
@@ -105,14 +105,19 @@ func (j *Journal) explainEnd(ctx context.Context, link *link, last uint64) error
 	return fmt.Errorf("commit %d, of %d: the server did not deliver it within %v", next, last, maxStarved*pullWait)
 }
 
+// maxLost is how often in a row a reader with an end to reach may find its consumer gone: it goes with the server that
+// leads, and until the others have agreed who does next there is none.
+const maxLost = 20
+
 // mayRetry decides about a reader that lost its server: one that follows waits a
-// little and goes on, one with an end to reach gives up.
-func (j *Journal) mayRetry(ctx context.Context, last uint64, err error) error {
+// little and goes on; one with an end to reach does so a few times, and gives up when the connection is lost as well.
+func (j *Journal) mayRetry(ctx context.Context, link *link, last uint64, err error) error {
 	var refusal *jetstream.APIError
+	link.lost++
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case last != 0 || j.nc.IsClosed():
+	case j.nc.IsClosed(), last != 0 && (link.lost > maxLost || !j.nc.IsConnected()):
 		return err
 	case errors.As(err, &refusal) && refusal.Code < 500:
 		return err

@@ -88,6 +88,7 @@ type link struct {
 	prev    Hash
 	bytes   int // of one pull
 	starved int // consumers in a row that delivered nothing
+	lost    int // and such as were lost before they did
 }
 
 // errRepeated is for a commit that was delivered before.

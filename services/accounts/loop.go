@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"creditstream/events/journal"
 )
@@ -28,6 +29,7 @@ func (c *Conflict) Error() string {
 // refused an append.
 func (s *Shard) run(ctx context.Context) {
 	defer close(s.stopped)
+	defer s.patience.Stop()
 	stop := ctx.Done()
 	for {
 		acks, applied := s.collect()
@@ -52,6 +54,7 @@ func (s *Shard) run(ctx context.Context) {
 		}
 		select {
 		case <-s.wake:
+		case <-s.patience.C:
 		case <-stop:
 			stop = nil
 		}
@@ -78,6 +81,16 @@ func (s *Shard) collect() ([]ack, []*commit) {
 // each of them costs more than to decide it.
 const enoughToWake = 8
 
+// patience is how long the loop sleeps at most while fewer may wait: what needs no ack, a replay or a refusal, should not
+// wait for one that does not come.
+const patience = 5 * time.Millisecond
+
+func newPatience() *time.Timer {
+	t := time.NewTimer(patience)
+	t.Stop()
+	return t
+}
+
 // idle reports whether there is nothing to do before somebody wakes the loop.
 func (s *Shard) idle() bool {
 	s.mu.Lock()
@@ -88,6 +101,7 @@ func (s *Shard) idle() bool {
 	s.enough = 1
 	if s.open.events > 0 && len(s.sent) >= s.cfg.InFlight {
 		s.enough = enoughToWake
+		s.patience.Reset(patience)
 	}
 	return s.full() || s.queued < s.enough && len(s.backlog)+len(s.low) == 0 || s.pausing()
 }

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
@@ -60,6 +61,11 @@ func (s *Shard) appendAll() {
 }
 
 func (s *Shard) append(o *commit) (err error) {
+	defer func() { // as contain does: no other shard is harmed
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a commit broke an invariant: %v\n%s", p, debug.Stack())
+		}
+	}()
 	if o.body, err = s.encoder.Commit(o.entries); err != nil {
 		return err
 	}

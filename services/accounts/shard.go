@@ -101,6 +101,7 @@ type Shard struct {
 	applying []*commit // that were acknowledged and are not retired yet
 	retired  uint64    // the latest commit of which that is all done
 	failed   error
+	patience *time.Timer
 
 	encoder credit.Encoder // appendAll's
 
@@ -158,7 +159,7 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 		journal: cfg.Journal, view: cfg.View, time: newShardTime(cfg.Clock, latest), books: books,
 		cache: newCache(cfg.CachedAccounts), encoder: credit.Encoder{Source: fmt.Sprintf("/creditstream/%s/%d", cfg.Tenant, cfg.Number)},
 		ids: newIDs(), recent: newRecent(), open: newCommit(nil), sequence: head.Sequence, retired: head.Sequence,
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
+		patience: newPatience(), wake: make(chan struct{}, 1), stopped: make(chan struct{}), cancel: cancel,
 	}
 	s.head.Store(head.Sequence)
 	s.durable.Store(head.Sequence)

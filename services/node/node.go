@@ -122,6 +122,7 @@ type Node struct {
 
 	backing  sync.Mutex // one backup at a time
 	adding   sync.Mutex
+	catching sync.Mutex // see catchUp
 	mu       sync.Mutex
 	journals map[journal.Name]*journal.Journal
 	shards   map[journal.Name]*accounts.Shard

@@ -167,7 +167,7 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 	if err != nil {
 		return nil, err
 	}
-	if err := projections.CatchUp(ctx, accountsview.Fold{}, view.View, j, n.log, nil); err != nil {
+	if err := n.catchUp(ctx, view, j); err != nil {
 		return nil, err
 	}
 	books, err := booksOf(view)
@@ -201,6 +201,13 @@ func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Sh
 		return nil, err
 	}
 	return shard, nil
+}
+
+// catchUp brings an accounts view to its journal's head: one view at a time, since one that is built anew takes some 200 MiB.
+func (n *Node) catchUp(ctx context.Context, view *accountsview.View, j *journal.Journal) error {
+	n.catching.Lock()
+	defer n.catching.Unlock()
+	return projections.CatchUp(ctx, accountsview.Fold{}, view.View, j, n.log, nil)
 }
 
 // catchUpClock lets a node that is started again with the instant of its first start go on where it was.
