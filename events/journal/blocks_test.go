@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -96,8 +97,9 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 	}
 	for how, change := range wrongs {
 		for at := uint64(1); at <= 9; at++ {
+			var said bytes.Buffer
 			cfg := withBlocks(s)
-			cfg.Blocks = one(instead(at, change))
+			cfg.Blocks, cfg.Logger = one(instead(at, change)), slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelError}))
 			j := open(t, connect(t, s), cfg)
 			for _, from := range []uint64{1, at, at + 1} {
 				found, err := readAll(t.Context(), j, from)
@@ -107,6 +109,9 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 			}
 			if err := j.Close(); err != nil {
 				t.Error(err)
+			}
+			if damaged := how != "it ends there"; strings.Contains(said.String(), "damaged") != damaged {
+				t.Errorf("%s at %d: the log says %q", how, at, said.String())
 			}
 		}
 	}

@@ -95,3 +95,12 @@ func TestNothingFollowsACommitThatWasNotAppended(t *testing.T) {
 		t.Errorf("%d were not appended, and the journal's head is %d", failed, j.Head().Sequence)
 	}
 }
+
+// What no encoder can write is a fault of its shard and not the end of the process.
+func TestACommitThatCannotBeWrittenIsAFault(t *testing.T) {
+	o := newCommit(nil)
+	o.add(1, credit.Entry{Account: "a", Facts: []credit.Fact{{}}})
+	if err := new(Shard).append(o); err == nil {
+		t.Error("an entry without an event was written")
+	}
+}
