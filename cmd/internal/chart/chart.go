@@ -5,6 +5,7 @@ package chart
 import (
 	"errors"
 	"fmt"
+	"image/color"
 	"math"
 	"os"
 
@@ -41,8 +42,12 @@ type Chart struct {
 }
 
 const (
-	width  = 8 * vg.Inch
+	width  = 10 * vg.Inch
 	height = 4 * vg.Inch // of each chart
+
+	// A chart of more lines has its legend beside it, and not among them.
+	linesAmong  = 3
+	legendWidth = 4 * vg.Inch
 )
 
 // Write draws charts under each other into a file.
@@ -52,13 +57,22 @@ func Write(file string, charts ...Chart) error {
 	}
 	canvas := vgsvg.New(width, height*vg.Length(len(charts)))
 	whole := draw.New(canvas)
+	whole.SetColor(color.White) // a page may be dark
+	whole.Fill(whole.Rectangle.Path())
 	for i, c := range charts {
 		p, err := c.plot()
 		if err != nil {
 			return fmt.Errorf("draw %q: %w", c.Title, err)
 		}
 		top := vg.Length(len(charts)-i-1) * height // y counts from the bottom
-		p.Draw(draw.Crop(whole, 0, -vg.Points(12), top+vg.Points(6), top+height-whole.Max.Y-vg.Points(6)))
+		area := draw.Crop(whole, 0, -vg.Points(12), top+vg.Points(6), top+height-whole.Max.Y-vg.Points(6))
+		if len(c.Series) > linesAmong {
+			legend := p.Legend
+			p.Legend = plot.NewLegend()
+			legend.Draw(draw.Crop(area, width-legendWidth, 0, 0, -vg.Points(24)))
+			area = draw.Crop(area, 0, -legendWidth, 0, 0)
+		}
+		p.Draw(area)
 	}
 	out, err := os.Create(file)
 	if err != nil {
@@ -82,7 +96,7 @@ func (c Chart) plot() (*plot.Plot, error) {
 		if err != nil {
 			return nil, err
 		}
-		line.Color, line.Width = plotutil.Color(i), vg.Points(1.5)
+		line.Color, line.Width, line.Dashes = plotutil.Color(i), vg.Points(1.5), plotutil.Dashes(i/len(plotutil.DefaultColors))
 		dots.Color, dots.Shape, dots.Radius = plotutil.Color(i), draw.CircleGlyph{}, vg.Points(2)
 		p.Add(line, dots)
 		p.Legend.Add(s.Name, line, dots)
@@ -91,7 +105,7 @@ func (c Chart) plot() (*plot.Plot, error) {
 	if drawn == 0 {
 		return nil, errors.New("no series has a point that can be drawn")
 	}
-	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, true, vg.Points(3)
 	logarithmic(&p.X, c.LogX)
 	logarithmic(&p.Y, c.LogY)
 	if c.TicksX != nil {
