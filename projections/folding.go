@@ -22,6 +22,8 @@ type Journal interface {
 	Check(context.Context, Head) error
 	// Read yields the commits from a sequence to the end as it is now, and verifies the chain.
 	Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error]
+	// Audit is Read that tells damaged what the server's files do not have any more.
+	Audit(ctx context.Context, from uint64, damaged func(journal.FileDamage)) iter.Seq2[journal.Commit, error]
 }
 
 // Nonsense is an entry that a fold cannot make sense of: no rule decided it. It is ErrDamaged.

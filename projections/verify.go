@@ -56,6 +56,10 @@ type Report struct {
 
 	// Lost counts commits that are missing, changed or unreadable, from the first such one to the end.
 	Lost uint64 `json:"lost"`
+	// Damaged counts commits that their file does not have any more as they were, and Files says where: as long as they
+	// are not lost, the server has them in memory.
+	Damaged uint64        `json:"damaged"`
+	Files   []DamagedFile `json:"files,omitempty"`
 	// Doubled counts what took effect twice: an idempotency key, a purchase.
 	Doubled uint64 `json:"doubled"`
 	// Overdrawn counts draws that a lot could not pay, or was not allowed to: gone, not there yet, of another meter.
@@ -113,7 +117,8 @@ func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 	v := &verification{cfg: cfg, report: Report{Tenant: name.Tenant, Shard: name.Shard, Journal: cfg.Journal.Start().Journal, Views: []ViewReport{}}}
 	err := v.run(ctx)
 	r := &v.report
-	r.OK = err == nil && r.Lost+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Unfenced+r.Rewritten+r.Different == 0
+	r.OK = err == nil && r.Lost+r.Damaged+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Unfenced+r.Rewritten+r.Different == 0
+	r.OK = r.OK && len(r.Files) == 0
 	for _, view := range r.Views {
 		r.OK = r.OK && view.Records == RecordsEqual
 	}
@@ -134,7 +139,8 @@ type verification struct {
 	report Report
 	checks *checks
 	twins  []*twin
-	heads  []Head // those that are still to be met, by sequence
+	heads  []Head       // those that are still to be met, by sequence
+	files  damagedFiles // of the one who reads, until all is read
 }
 
 func (v *verification) run(ctx context.Context) (err error) {
@@ -165,6 +171,7 @@ func (v *verification) run(ctx context.Context) (err error) {
 	if err := v.read(ctx); err != nil {
 		return err
 	}
+	v.files.report(&v.report, func(at Position, problem string) { v.checks.fault(at, nil, problem) })
 	v.missed()
 	if err := v.repeated(ctx); err != nil {
 		return err
@@ -322,7 +329,7 @@ type read struct {
 
 func (v *verification) decode(ctx context.Context, to chan<- read) error {
 	prev, decoder := v.cfg.Journal.Start(), newOwnDecoder()
-	for c, err := range v.cfg.Journal.Read(ctx, 1) {
+	for c, err := range v.cfg.Journal.Audit(ctx, 1, v.files.add) {
 		if err != nil && !errors.Is(err, journal.ErrDamaged) {
 			return fmt.Errorf("%w: %w", errUnfinished, err)
 		}

@@ -184,8 +184,12 @@ type tampered struct {
 }
 
 func (j tampered) Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error] {
+	return j.Audit(ctx, from, nil)
+}
+
+func (j tampered) Audit(ctx context.Context, from uint64, damaged func(journal.FileDamage)) iter.Seq2[journal.Commit, error] {
 	return func(yield func(journal.Commit, error) bool) {
-		for c, err := range j.Journal.Read(ctx, from) {
+		for c, err := range j.Journal.Audit(ctx, from, damaged) {
 			if c.Sequence == j.sequence {
 				c.Body = bytes.Replace(c.Body, []byte(`"quantity":`), []byte(`"quantity":1`), 1)
 			}
@@ -212,9 +216,9 @@ type cutOff struct {
 	sequence uint64
 }
 
-func (j cutOff) Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error] {
+func (j cutOff) Audit(ctx context.Context, from uint64, damaged func(journal.FileDamage)) iter.Seq2[journal.Commit, error] {
 	return func(yield func(journal.Commit, error) bool) {
-		for c, err := range j.Journal.Read(ctx, from) {
+		for c, err := range j.Journal.Audit(ctx, from, damaged) {
 			if c.Sequence == j.sequence {
 				c, err = journal.Commit{}, errors.New("the connection was lost")
 			}

@@ -38,6 +38,7 @@ type verifiedBook struct {
 	Events      int64   `json:"events"`
 	Accounts    int64   `json:"accounts"`
 	Lost        int64   `json:"lost"`
+	Damaged     int64   `json:"damaged"`
 	Doubled     int64   `json:"doubled"`
 	Overdrawn   int64   `json:"overdrawn"`
 	Unbalanced  int64   `json:"unbalanced"`
@@ -49,7 +50,13 @@ type verifiedBook struct {
 	Different   int64   `json:"different"`
 	OK          bool    `json:"ok"`
 	Faults      []fault `json:"faults"`
-	Views       []struct {
+	Files       []struct {
+		File   string `json:"file"`
+		First  int64  `json:"first"`
+		Last   int64  `json:"last"`
+		Advice string `json:"advice"`
+	} `json:"files"`
+	Views []struct {
 		View    string `json:"view"`
 		Records string `json:"records"`
 		Advice  string `json:"advice"`
@@ -185,8 +192,9 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify",
 		Short: "Fold the journals from the start by other code, and compare every hash, balance and view",
 		Long: `Fold the journals from the start by code of its own, check every hash, fence, key and term on the
-way, and compare every record of every view. Exit code 1 if anything is lost, doubled, overdrawn or
-different. Without --tenant all tenants are verified, those that are not served included.
+way, and compare every record of every view. Exit code 1 if anything is lost, damaged, doubled,
+overdrawn or different. Damaged is what a running server has in memory and its files have not: a
+backup rescues it as long as it is not lost. Without --tenant all tenants are verified, those that are not served included.
 
 With --data the directory of a stopped server is verified as it is found: nothing is healed first.
 With --head a history that was written anew is refused: the journals must have gone through the
@@ -225,14 +233,14 @@ signed heads of the file ("credits serve --heads", or GET /v1/tenants/TENANT/jou
 }
 
 func printVerification(w io.Writer, found verification) {
-	g := newGrid("Journal", ">Commits", ">Events", ">Accounts", ">Lost", ">Doubled", ">Overdrawn", ">Views", ">Different", "State")
+	g := newGrid("Journal", ">Commits", ">Events", ">Accounts", ">Lost", ">Damaged", ">Doubled", ">Overdrawn", ">Views", ">Different", "State")
 	for _, b := range found.Journals {
 		state := "ok"
 		if !b.OK {
 			state = "DAMAGED"
 		}
 		g.row(fmt.Sprintf("%s/%d", b.Tenant, b.Shard), count(b.Position), count(b.Events), count(b.Accounts),
-			count(b.Lost), count(b.Doubled), count(b.Overdrawn), len(b.Views), count(b.Different), state)
+			count(b.Lost), count(b.Damaged), count(b.Doubled), count(b.Overdrawn), len(b.Views), count(b.Different), state)
 	}
 	g.print(w)
 	for _, f := range found.Faults {
@@ -248,6 +256,11 @@ func printVerification(w io.Writer, found verification) {
 		if other := b.Unbalanced + b.Nonsensical + b.Disordered + b.Unfenced + b.Rewritten; other > 0 {
 			fmt.Fprintf(w, "  %s/%d: unbalanced %d, nonsensical %d, disordered %d, unfenced %d, rewritten %d\n",
 				b.Tenant, b.Shard, b.Unbalanced, b.Nonsensical, b.Disordered, b.Unfenced, b.Rewritten)
+		}
+		for i, f := range b.Files {
+			if i == 0 || f.Advice != b.Files[i-1].Advice {
+				fmt.Fprintf(w, "    what to do now: %s\n", f.Advice)
+			}
 		}
 		for _, v := range b.Views {
 			if v.Records != "equal" {

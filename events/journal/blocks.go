@@ -1,7 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,7 +18,7 @@ import (
 //
 // For the server it makes a difference: a block that is read from while it is written stays in its memory for ten seconds.
 func (j *Journal) readBlocks(ctx context.Context, link *link, known *bool, last uint64, yield func(Commit, error) bool) bool {
-	b := blockReading{j: j, link: link, known: known, read: j.cfg.Blocks(), yield: yield}
+	b := blockReading{j: j, link: link, known: known, blocks: j.cfg.Blocks(), yield: yield}
 	if last != 0 {
 		return b.upTo(ctx, last) || b.full
 	}
@@ -27,19 +31,84 @@ func (j *Journal) readBlocks(ctx context.Context, link *link, known *bool, last 
 	return b.full
 }
 
+// FileDamage is a part of a journal that a file of its server does not have any more as it was stored. The server may
+// have it in memory, and answer from there: it is lost when the server forgets it, at the latest at its next start.
+type FileDamage struct {
+	// File is the path of the file.
+	File string
+	// First and Last are the commits that it has not.
+	First, Last uint64
+	// Problem says what is wrong with the first of them.
+	Problem string
+}
+
+// Audit is Read that looks at the server's files wherever it can, and tells damaged what of the journal they have lost; it
+// asks the server for that alone. damaged is called between two commits that are yielded, or before the error that ends
+// the reading. Only acknowledged commits are damaged: what was written a moment ago may be half in its file.
+func (j *Journal) Audit(ctx context.Context, from uint64, damaged func(FileDamage)) iter.Seq2[Commit, error] {
+	return func(yield func(Commit, error) bool) {
+		last, err := j.last(ctx)
+		if err == nil && from <= last {
+			err = j.audit(ctx, from, last, damaged, yield)
+		}
+		if err != nil {
+			yield(Commit{}, fmt.Errorf("read journal %s: %w", j.cfg.Name, err))
+		}
+	}
+}
+
+func (j *Journal) audit(ctx context.Context, from, last uint64, damaged func(FileDamage), yield func(Commit, error) bool) error {
+	link := link{journal: j.id.journal, next: max(from, 1), prev: j.start, bytes: pullBytes}
+	known := link.next == 1
+	if j.cfg.Blocks == nil {
+		return j.pullAll(ctx, &link, &known, last, yield)
+	}
+	b := blockReading{j: j, link: &link, known: &known, blocks: j.cfg.Blocks(), yield: yield}
+	told, behind := uint64(0), uint64(0) // damage of commits up to there, and of what is in front of that one
+	for link.next <= last {
+		if b.upTo(ctx, last) || b.full {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d := b.damage
+		if d == nil || d.First <= told || d.First > d.Last && d.First <= behind {
+			return j.pullAll(ctx, &link, &known, last, yield)
+		}
+		err := j.pullAll(ctx, &link, &known, max(d.Last, link.next-1), func(c Commit, err error) bool {
+			b.full = !yield(c, err)
+			return !b.full
+		})
+		// A commit that is sound by itself, and that the server has no better, is no fault of a file.
+		if err == nil || b.fault == nil {
+			damaged(*d)
+		}
+		if err != nil || b.full {
+			return err
+		}
+		told, behind = max(told, d.Last), d.First
+	}
+	return nil
+}
+
 // blockReading is a reading from the blocks.
 type blockReading struct {
-	j     *Journal
-	link  *link
-	known *bool
-	read  func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
-	yield func(Commit, error) bool
-	full  bool // yield wants no more
-	fault error
+	j      *Journal
+	link   *link
+	known  *bool
+	blocks Blocks
+	yield  func(Commit, error) bool
+	full   bool // yield wants no more
+
+	// What the last call of upTo met.
+	fault  error       // of a message that is no commit of this chain
+	damage *FileDamage // nil: none
 }
 
 // upTo yields the commits up to last, and reports whether it did.
 func (b *blockReading) upTo(ctx context.Context, last uint64) bool {
+	b.fault, b.damage = nil, nil
 	if b.link.next > last {
 		return true
 	}
@@ -47,12 +116,29 @@ func (b *blockReading) upTo(ctx context.Context, last uint64) bool {
 	if !*b.known {
 		first--
 	}
-	if err := b.read(ctx, first, last, b.take); err != nil && ctx.Err() == nil {
-		b.j.cfg.Logger.Warn("the journal is read through the server: its files are not as they were expected", "reason", err)
+	sure := b.j.Head().Sequence // before anything is read: so much is in the files
+	err := b.blocks.Read(ctx, first, last, b.take)
+	var lost interface {
+		Damaged() (file string, first, last uint64, problem string)
 	}
-	if b.fault != nil {
-		// The server may have in memory what its file has lost, and a verification that asks it finds nothing.
-		b.j.cfg.Logger.Error("a file of the journal is damaged; credits verify with the server stopped says how much", "journal", b.j.cfg.Name.String(), "reason", b.fault)
+	switch {
+	case b.fault != nil:
+		at := cmp.Or(SequenceOf(b.fault), b.link.next)
+		b.damage = &FileDamage{b.blocks.File(), at, at, b.fault.Error()}
+	case errors.As(err, &lost):
+		b.damage = new(FileDamage)
+		b.damage.File, b.damage.First, b.damage.Last, b.damage.Problem = lost.Damaged()
+		b.damage.Last = min(b.damage.Last, sure)
+	}
+	if b.damage != nil && b.damage.First > sure {
+		b.damage = nil
+	}
+	switch d := b.damage; {
+	case d != nil:
+		// The server may have in memory what its file has lost, and who asks it finds nothing.
+		b.j.cfg.Logger.Error("a file of the journal is damaged: credits verify says how much", "file", d.File, "first", d.First, "last", d.Last, "reason", d.Problem)
+	case err != nil && ctx.Err() == nil:
+		b.j.cfg.Logger.Warn("the journal is read through the server: its files are not as they were expected", "reason", err)
 	}
 	return !b.full && b.link.next > last
 }

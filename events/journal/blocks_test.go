@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,14 +20,20 @@ import (
 )
 
 // blocks is a reader of Config.Blocks.
-type blocks = func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
+type blocks func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
+
+func (b blocks) Read(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error {
+	return b(ctx, from, to, yield)
+}
+
+func (blocks) File() string { return "a block" }
 
 // one makes the same reader again and again.
-func one(read blocks) func() blocks { return func() blocks { return read } }
+func one(read blocks) func() journal.Blocks { return func() journal.Blocks { return read } }
 
 // withBlocks is a journal that is read from the files of a server.
 func withBlocks(s *bus.Server) journal.Config {
-	return journal.Config{Name: acme, Create: true, Blocks: s.Blocks(acme.Stream(), acme.Subject())}
+	return journal.Config{Name: acme, Create: true, Blocks: func() journal.Blocks { return s.Blocks(acme.Stream(), acme.Subject()) }}
 }
 
 func TestBlocksAreReadLikeTheServer(t *testing.T) {
@@ -35,7 +43,7 @@ func TestBlocksAreReadLikeTheServer(t *testing.T) {
 	cfg, read := withBlocks(s), 0
 	plain := cfg.Blocks()
 	cfg.Blocks = one(func(ctx context.Context, from, to uint64, yield func(uint64, time.Time, []byte, []byte) bool) error {
-		return plain(ctx, from, to, func(sequence uint64, stored time.Time, header, body []byte) bool {
+		return plain.Read(ctx, from, to, func(sequence uint64, stored time.Time, header, body []byte) bool {
 			read++
 			return yield(sequence, stored, header, body)
 		})
@@ -74,7 +82,7 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 	sound := withBlocks(s).Blocks()
 	instead := func(at uint64, change func(sequence *uint64, header, body *[]byte) (goOn bool)) blocks {
 		return func(ctx context.Context, from, to uint64, yield func(uint64, time.Time, []byte, []byte) bool) error {
-			return sound(ctx, from, to, func(sequence uint64, stored time.Time, header, body []byte) bool {
+			return sound.Read(ctx, from, to, func(sequence uint64, stored time.Time, header, body []byte) bool {
 				if sequence == at && !change(&sequence, &header, &body) {
 					return false
 				}
@@ -107,6 +115,18 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 					t.Fatalf("%s at %d, read from %d: %d commits, %v", how, at, from, len(found), err)
 				}
 			}
+			found, told, err := audit(t.Context(), j, 1)
+			wanted := []uint64{at}
+			if how == "it ends there" {
+				wanted = nil
+			}
+			var places []uint64
+			for _, d := range told {
+				places = append(places, d.First)
+			}
+			if err != nil || !reflect.DeepEqual(found, want) || !slices.Equal(places, wanted) {
+				t.Fatalf("%s at %d, audited: %d commits, %v is damaged, %v", how, at, len(found), told, err)
+			}
 			if err := j.Close(); err != nil {
 				t.Error(err)
 			}
@@ -121,6 +141,108 @@ func TestTheServerIsAskedForWhatTheBlocksDoNotGive(t *testing.T) {
 	})
 	if found, err := readAll(t.Context(), open(t, connect(t, s), cfg), 4); err != nil || len(found) != 6 {
 		t.Errorf("without files %d commits are read, and then %v", len(found), err)
+	}
+}
+
+// audit reads all as readAll does, and returns what of the files is damaged.
+func audit(ctx context.Context, j *journal.Journal, from uint64) (commits []journal.Commit, damaged []journal.FileDamage, err error) {
+	for c, err := range j.Audit(ctx, from, func(d journal.FileDamage) { damaged = append(damaged, d) }) {
+		if err != nil {
+			return commits, damaged, err
+		}
+		commits = append(commits, c)
+	}
+	return commits, damaged, nil
+}
+
+// lost is what a reader of blocks says of messages that are in no file.
+type lost struct{ first, last uint64 }
+
+func (l lost) Error() string { return "lost" }
+func (l lost) Damaged() (file string, first, last uint64, problem string) {
+	return "a block", l.first, l.last, "lost"
+}
+
+// What the files have lost is told, and nothing else; all of it is read all the same, as long as the server has it.
+func TestAnAuditTellsWhatTheFilesHaveLost(t *testing.T) {
+	s := startBus(t, bus.Config{})
+	writer := open(t, connect(t, s), journal.Config{})
+	fill(t, writer, 9)
+	cfg, reading := withBlocks(s), blocks(nil)
+	cfg.Blocks = func() journal.Blocks { return reading }
+	old := open(t, connect(t, s), cfg) // knows 9 commits
+	fill(t, writer, 3)
+	want, err := readAll(t.Context(), writer, 1)
+	if err != nil || len(want) != 12 {
+		t.Fatal(len(want), err)
+	}
+	sound := withBlocks(s).Blocks()
+	without := func(told lost, first, last uint64) blocks {
+		return func(ctx context.Context, from, to uint64, yield func(uint64, time.Time, []byte, []byte) bool) error {
+			end := to
+			if from <= last && to >= first {
+				end = max(from, first) - 1
+			}
+			goOn := true
+			err := sound.Read(ctx, from, end, func(sequence uint64, stored time.Time, header, body []byte) bool {
+				goOn = yield(sequence, stored, header, body)
+				return goOn
+			})
+			if err == nil && goOn && end < to {
+				err = told
+			}
+			return err
+		}
+	}
+	for how, c := range map[string]struct {
+		read    blocks
+		from    uint64
+		damaged string
+	}{
+		"nothing":             {sound.Read, 1, "[]"},
+		"some":                {without(lost{4, 6}, 4, 6), 1, "[{a block 4 6 lost}]"},
+		"from behind the one": {without(lost{4, 4}, 4, 4), 5, "[{a block 4 4 lost}]"},
+		"the first":           {without(lost{1, 1}, 1, 1), 1, "[{a block 1 1 lost}]"},
+		"the last":            {without(lost{9, 12}, 9, 12), 1, "[{a block 9 9 lost}]"},
+		"unacknowledged":      {without(lost{10, 12}, 10, 12), 1, "[]"},
+	} {
+		reading = c.read
+		found, damaged, err := audit(t.Context(), old, c.from)
+		if err != nil || !reflect.DeepEqual(found, want[c.from-1:]) || fmt.Sprint(damaged) != c.damaged {
+			t.Errorf("%s: %d commits, %v is damaged and not %s: %v", how, len(found), damaged, c.damaged, err)
+		}
+		for range old.Audit(t.Context(), c.from, func(journal.FileDamage) {}) {
+			break
+		}
+	}
+}
+
+// A digit is changed in the file of a server that runs and has it in memory; then the server forgets it.
+func TestAnAuditOfADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	s := startBus(t, bus.Config{StoreDir: dir})
+	fill(t, open(t, connect(t, s), journal.Config{}), 10)
+	want, err := readAll(t.Context(), open(t, connect(t, s), journal.Config{Name: acme}), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reader := range []journal.Config{withBlocks(s), {Name: acme}} {
+		found, damaged, err := audit(t.Context(), open(t, connect(t, s), reader), 1)
+		if err != nil || !reflect.DeepEqual(found, want) || len(damaged) > 0 {
+			t.Errorf("of a sound file: %d commits, %v is damaged: %v", len(found), damaged, err)
+		}
+	}
+	spoil(t, dir, `"n":5`)
+	of := []journal.FileDamage{{File: filepath.Join(msgsDir(dir), "1.blk"), First: 6, Last: 6, Problem: "a record's checksum does not match"}}
+	found, damaged, err := audit(t.Context(), open(t, connect(t, s), withBlocks(s)), 1)
+	if err != nil || !reflect.DeepEqual(found, want) || !reflect.DeepEqual(damaged, of) {
+		t.Errorf("of a damaged file: %d commits, %v is damaged: %v", len(found), damaged, err)
+	}
+	s.Shutdown()
+	s = startBus(t, bus.Config{StoreDir: dir})
+	found, damaged, err = audit(t.Context(), open(t, connect(t, s), withBlocks(s)), 1)
+	if !errors.Is(err, journal.ErrDamaged) || len(found) != 5 || !reflect.DeepEqual(damaged, of) {
+		t.Errorf("when the server has nothing better: %d commits, %v is damaged: %v", len(found), damaged, err)
 	}
 }
 

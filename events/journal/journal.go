@@ -52,16 +52,25 @@ type Config struct {
 	// Fault says why the server's disk refuses writes at the moment, or nil. What looks like a damaged journal
 	// then may be what the failed write left in the server's memory: appends stall until the fault is over.
 	Fault func() error
-	// Blocks makes a reader of the stream for one goroutine: it reads the messages from one sequence to another from the
-	// server's own files, in order, until yield returns false; header and body are yield's to keep. It may end early, for
-	// whatever reason. Nil where the files are another machine's.
-	Blocks func() func(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
+	// Blocks makes a reader of the server's own files for one goroutine. Nil where the files are another machine's.
+	Blocks func() Blocks
 	// AckTimeout is how long an append waits before it is sent again; 0 means 2 s.
 	AckTimeout time.Duration
 	// MaxPending is how many appends may wait for their outcome; 0 means 8.
 	MaxPending int
 	// Logger gets stalls, their ends, and warnings; nil discards them.
 	Logger *slog.Logger
+}
+
+// Blocks reads a stream from the files of its server.
+type Blocks interface {
+	// Read yields the messages from one sequence to another in order, until yield returns false; header and body are
+	// yield's to keep. It may end early, for whatever reason. What it says with an error that has the method
+	// Damaged() (file string, first, last uint64, problem string) is that these messages, which were stored, are in no
+	// file any more, and could not be read when they were read again.
+	Read(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
+	// File is the path of the file that was read from last.
+	File() string
 }
 
 // Journal is an open journal. One goroutine at a time may append; everything

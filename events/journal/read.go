@@ -57,14 +57,20 @@ func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, yield 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !known {
+	return j.pullAll(ctx, &link, &known, last, yield)
+}
+
+// pullAll is read through the server. known says whether link.prev is.
+func (j *Journal) pullAll(ctx context.Context, link *link, known *bool, last uint64, yield func(Commit, error) bool) error {
+	if !*known {
 		var err error
 		if link.prev, err = j.hashBefore(ctx, link.next); err != nil {
 			return err
 		}
+		*known = true
 	}
 	for last == 0 || link.next <= last {
-		done, err := j.pull(ctx, &link, last, yield)
+		done, err := j.pull(ctx, link, last, yield)
 		if done || err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"creditstream/events/bus"
 	"creditstream/events/credit"
 	"creditstream/events/journal"
 	"creditstream/projections"
@@ -138,7 +139,7 @@ func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (
 		Anchor: anchorPath(n.cfg.Data, name), MaxPending: max(n.inFlight()+accounts.BesideInFlight, 8),
 	}
 	if n.bus != nil {
-		cfg.SyncNames, cfg.Fault, cfg.Blocks = n.bus.SyncNames(name.Stream()), n.bus.Fault, n.bus.Blocks(name.Stream(), name.Subject())
+		cfg.SyncNames, cfg.Fault, cfg.Blocks = n.bus.SyncNames(name.Stream()), n.bus.Fault, blocksOf(n.bus, name)
 	}
 	j, err := journal.Open(ctx, n.writer, cfg)
 	if !errors.Is(err, journal.ErrNotFound) || errors.Is(err, journal.ErrDamaged) {
@@ -153,6 +154,11 @@ func (n *Node) openJournal(ctx context.Context, name journal.Name, shards int) (
 		cfg.Shards = n.cfg.Shards
 	}
 	return journal.Open(ctx, n.writer, cfg)
+}
+
+// blocksOf reads a journal from the files of the server that has it.
+func blocksOf(server *bus.Server, name journal.Name) func() journal.Blocks {
+	return func() journal.Blocks { return server.Blocks(name.Stream(), name.Subject()) }
 }
 
 func (n *Node) startShard(ctx context.Context, j *journal.Journal) (*accounts.Shard, error) {

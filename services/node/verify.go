@@ -143,7 +143,7 @@ func (n *Node) VerifyBooks(ctx context.Context, v Verifying) (Verification, erro
 			if name.Tenant != barred.Tenant || !v.wants(name) {
 				continue
 			}
-			i := inspection{data: n.cfg.Data, log: n.log}
+			i := inspection{data: n.cfg.Data, log: n.log, bus: n.bus}
 			report, err := i.journal(ctx, n, name, &v)
 			if err != nil {
 				return Verification{}, fmt.Errorf("verify %s: %w", name, err)
@@ -192,7 +192,7 @@ func VerifyData(ctx context.Context, data string, log *slog.Logger, v Verifying)
 		return Verification{}, err
 	}
 	defer server.Shutdown()
-	i := inspection{data: data, log: log}
+	i := inspection{data: data, log: log, bus: server}
 	defer func() { err = errors.Join(err, i.close()) }()
 	i.openStores()
 	return i.run(ctx, server, &v)
@@ -202,6 +202,7 @@ func VerifyData(ctx context.Context, data string, log *slog.Logger, v Verifying)
 type inspection struct {
 	data   string
 	log    *slog.Logger
+	bus    *bus.Server // that has the journals; nil when it is elsewhere
 	stores []inspected
 }
 
@@ -280,7 +281,11 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 		return projections.Report{}, err
 	}
 	defer nc.Close()
-	j, err := journal.Open(ctx, nc, journal.Config{Name: name, Inspect: true, Anchor: anchorPath(i.data, name), Logger: i.log})
+	opened := journal.Config{Name: name, Inspect: true, Anchor: anchorPath(i.data, name), Logger: i.log}
+	if i.bus != nil {
+		opened.Blocks = blocksOf(i.bus, name)
+	}
+	j, err := journal.Open(ctx, nc, opened)
 	if err != nil {
 		return refusal(name, err), ctx.Err()
 	}
@@ -304,6 +309,9 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 	report, err := projections.Verify(ctx, cfg)
 	if err != nil {
 		return report, err
+	}
+	for k := range report.Files {
+		report.Files[k].Advice = projections.AdviceRestore // no backup is made of what is not served
 	}
 	report.Views = append(report.Views, broken...)
 	for k := range report.Views {

@@ -14,13 +14,13 @@
 // being wrong about the format costs time, not records. And an index is written only when all that it speaks of is
 // synced, so no power cut leaves one that knows more than the disk.
 //
-// [Read] knows the same files for another reason: it reads the messages of a journal from its blocks while a server has
+// [Reader] knows the same files for another reason: it reads the messages of a journal from its blocks while a server has
 // them open, because a server that is asked for them keeps whole blocks in memory.
 //
 // What the files look like is known from server/filestore.go of the version named by [ReadFor], and held to that
 // server by the tests; with any other version nothing is carried. Start reading at carry.go, which does all the input
 // and output; state.go is the index and record.go what is appended, and both are pure. meta.go says which streams.
-// messages.go is Read.
+// messages.go is [Reader], and damage.go says what it could not read because a file is damaged.
 //
 // It imports NATS for the configuration of a stream, the hash that NATS uses, and nothing of this module.
 package index

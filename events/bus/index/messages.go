@@ -54,19 +54,34 @@ const readAtOnce = 64 << 10
 // Read yields the messages from one sequence up to another, in order and without a gap, until yield wants no more. to may
 // be no later than what the server says is stored. It costs least to go on where the last one ended.
 //
-// The error is that of ctx or of reading, or says that something is there that this package does not know: a gap, a
-// record that is torn or whose checksum is wrong, the files of another version. It is for the server to say
-// what that is. What was yielded before is sound, as far as a checksum can tell.
+// The error is that of ctx or of reading, or says that something is there that this package does not know: the files of another
+// version, or what was being written just now. It is a *Damage when messages that were stored cannot be read, and
+// could not when they were read again; it costs least to go on behind its Last. What was yielded before is sound, as far as
+// a checksum can tell.
 func (r *Reader) Read(ctx context.Context, from, to uint64, yield func(Message) bool) error {
 	if server.VERSION != ReadFor {
 		return unusual("the server's version is %s, the files are known of %s", server.VERSION, ReadFor)
 	}
-	if err := r.read(ctx, from, to, yield); err != nil {
-		at := r.block
-		r.block = 0
-		return fmt.Errorf("read stream %s, message %d in block %d: %w", r.stream, r.next, at, err)
+	err := r.read(ctx, from, to, yield)
+	if err == nil {
+		return nil
 	}
-	return nil
+	at, next := r.block, r.next
+	r.block = 0
+	if ctx.Err() == nil {
+		if damage := r.lookAgain(at, next, to); damage != nil {
+			err = damage
+		}
+	}
+	return fmt.Errorf("read stream %s, message %d in block %d: %w", r.stream, next, at, err)
+}
+
+// File is the path of the block that it is in, or of the directory of blocks when it is in none.
+func (r *Reader) File() string {
+	if r.block == 0 {
+		return r.dir
+	}
+	return blockFile{number: r.block}.path(r.dir)
 }
 
 func (r *Reader) read(ctx context.Context, from, to uint64, yield func(Message) bool) error {
@@ -93,6 +108,10 @@ func (r *Reader) seek(sequence uint64) error {
 	numbers, err := blockNumbers(r.dir)
 	if err != nil {
 		return err
+	}
+	if sequence == 1 && len(numbers) > 0 {
+		r.block = numbers[0]
+		return nil
 	}
 	later := sort.Search(len(numbers), func(i int) bool {
 		first, fault := r.first(numbers[i])
@@ -166,7 +185,7 @@ func (r *Reader) readBlock(ctx context.Context, to uint64, yield func(Message) b
 			return true, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("%w: %w", unusual("a record is torn"), err)
+			return false, torn(err)
 		}
 		size, seq := sizeOf(head), binary.LittleEndian.Uint64(head[4:])
 		if size < headSize || size > maxBlock {
@@ -177,7 +196,7 @@ func (r *Reader) readBlock(ctx context.Context, to uint64, yield func(Message) b
 		}
 		if seq < r.next {
 			if _, err := r.file.Discard(size); err != nil {
-				return false, fmt.Errorf("%w: %w", unusual("a record is torn"), err)
+				return false, torn(err)
 			}
 			r.offset += int64(size)
 			continue
@@ -197,7 +216,7 @@ func (r *Reader) readBlock(ctx context.Context, to uint64, yield func(Message) b
 func (r *Reader) message(h *highwayhash.Digest64, size int) (Message, error) {
 	text := make([]byte, size)
 	if _, err := io.ReadFull(r.file, text); err != nil {
-		return Message{}, fmt.Errorf("%w: %w", unusual("a record is torn"), err)
+		return Message{}, torn(err)
 	}
 	found, err := readRecord(h, text)
 	if err != nil {
