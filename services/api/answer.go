@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"unicode/utf8"
 
 	"creditstream/events/credit"
 	"creditstream/services/accounts"
@@ -72,13 +71,13 @@ type recorded struct {
 }
 
 // recordedOf finds the use in an answer.
-func recordedOf(answer *accounts.Answer, scale int) (*recorded, error) {
+func recordedOf(answer *accounts.Answer, scale int) (recorded, error) {
 	for i := range answer.Facts {
 		if used, ok := answer.Facts[i].Event.(*credit.UsageRecorded); ok {
-			return &recorded{used: used, position: answer.Position, replayed: answer.Replayed, scale: scale}, nil
+			return recorded{used: used, position: answer.Position, replayed: answer.Replayed, scale: scale}, nil
 		}
 	}
-	return nil, missing("UsageRecorded")
+	return recorded{}, missing("UsageRecorded")
 }
 
 // missing is for an entry that does not hold what its request always writes.
@@ -86,7 +85,7 @@ func missing(kind string) error {
 	return fmt.Errorf("%w: the entry holds no %s", accounts.ErrUnavailable, kind)
 }
 
-func (r *recorded) appendJSON(dst []byte) []byte {
+func (r recorded) appendJSON(dst []byte) []byte {
 	u := r.used
 	dst = append(dst, `{"status":"recorded","position":"`...)
 	dst = r.position.Append(dst)
@@ -126,11 +125,9 @@ func appendDraws(dst []byte, draws []credit.Draw, scale int) []byte {
 }
 
 func appendJSONText(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf || c == '<' || c == '>' || c == '&' {
-			text, _ := json.Marshal(s)
-			return append(dst, text...)
-		}
+	if !isPlain(s) {
+		text, _ := json.Marshal(s)
+		return append(dst, text...)
 	}
 	return append(append(append(dst, '"'), s...), '"')
 }

@@ -311,7 +311,7 @@ func (r *results) appendJSON(dst []byte) []byte {
 func appendResult(dst []byte, answer *accounts.Answer, scale int) []byte {
 	err := answer.Err
 	if err == nil {
-		var used *recorded
+		var used recorded
 		if used, err = recordedOf(answer, scale); err == nil {
 			return used.appendJSON(dst)
 		}

@@ -175,16 +175,12 @@ func (s *plainScan) string() ([]byte, bool) {
 		return nil, false
 	}
 	rest := s.text[s.i:]
-	for n, c := range rest {
-		if c == '"' {
-			s.i += n + 1
-			return rest[:n:n], true
-		}
-		if c < 0x20 || c > 0x7e || c == '\\' {
-			return nil, false
-		}
+	n := firstSpecial(rest)
+	if n == len(rest) || rest[n] != '"' {
+		return nil, false
 	}
-	return nil, false
+	s.i += n + 1
+	return rest[:n:n], true
 }
 
 // name reads a field's name and the colon.
