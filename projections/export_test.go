@@ -31,8 +31,13 @@ func RepeatedKeys(dir string, most int, keys iter.Seq2[Position, string]) (count
 
 // SmallTables lets views that are built from their start be written in tables that a test can fill.
 func (s *Store) SmallTables() *Store {
-	s.tables = tableSizes{pile: 8 << 10, least: 2 << 10, rest: 64}
+	s.tables = tableSizes{pile: 8 << 10, least: 2 << 10, fresh: 8, rest: 64}
 	return s
+}
+
+// UsualTables takes SmallTables back.
+func (s *Store) UsualTables() {
+	s.tables = usualTables
 }
 
 // SmallShelves lets the records of late commits be written when they are so many bytes.
@@ -76,6 +81,17 @@ func (v *View) OnShelf() (records int) {
 			records += len(on.records)
 		}
 	}
+	return records
+}
+
+// LoseShelf is what comes of a shelf that could not be written, and returns how many records are lost.
+func (v *View) LoseShelf(err error) (records int) {
+	records = v.OnShelf()
+	v.shelf.turn.Lock()
+	defer v.shelf.turn.Unlock()
+	v.shelf.mu.Lock()
+	defer v.shelf.mu.Unlock()
+	v.shelf.err, v.shelf.late = err, nil
 	return records
 }
 

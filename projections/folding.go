@@ -76,6 +76,14 @@ func newFolding(fold Fold, view *View, start Head) (*folding, error) {
 	return &folding{fold: fold, view: view, work: fold.Begin(view), batch: view.NewBatch(), head: head, limit: batchEntries, bytes: batchBytes}, nil
 }
 
+// onShelf lets what is folded gather on the view's shelf, as it does for who writes commit by commit: an account that
+// comes again and again is written to the store once, and nothing goes through memtables, where the place of each record
+// among all others is looked for.
+func (f *folding) onShelf() {
+	_ = f.batch.Close() // it is empty
+	f.batch = f.view.NewCommitBatch()
+}
+
 // build lets a view that has nothing yet be written in tables of its own, until built; nobody else writes it.
 func (f *folding) build() {
 	if f.head.Sequence > 0 {

@@ -201,10 +201,15 @@ func (k *kind) folding(s *shard) (*folding, error) {
 	if f := k.open[s]; f != nil {
 		return f, nil
 	}
+	s.view.shelf.forget()
 	f, err := newFolding(k.fold, s.view, s.journal.Start())
 	if err != nil {
 		return nil, err
 	}
+	f.onShelf()
+	k.mu.Lock()
+	s.position = f.head.Sequence // less than it was, if what was on the shelf is lost
+	k.mu.Unlock()
 	k.open[s] = f
 	return f, nil
 }

@@ -36,7 +36,7 @@ type shelf struct {
 }
 
 const (
-	// shelfSize is how many bytes of records the shelf of one view has room for, and while they are written, for as many
+	// shelfSize is how many bytes of records the shelf of one view usually has room for, and while they are written, for as many
 	// more. Several that are written at the same time share twice that.
 	shelfSize = 16 << 20
 	// shelvesSize is how many times shelfSize all shelves of a store take at most, with memory that is to be used
@@ -165,6 +165,15 @@ func (s *shelf) empty(goOn bool) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.err
+}
+
+// forget lets records be taken again after some could not be written: those are lost, and the view is as its store is.
+func (s *shelf) forget() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = nil
 }
 
 // still waits until nothing is on its way to the store, and reports whether that came to be.

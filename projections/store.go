@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -52,10 +53,13 @@ type Config struct {
 	View string
 	// FS is the file system; nil is the machine's.
 	FS vfs.FS
-	// Cache is shared with other stores; nil gives this one 16 MiB of its own.
+	// Cache is shared with other stores; nil gives this one 16 MiB of its own. Memtables are taken out of it.
 	Cache *Cache
-	// MemTable is the size of a memtable in bytes; 0 means 16 MiB. Up to four exist at a time.
+	// MemTable is the size of a memtable in bytes; 0 means 2 MiB. Two of them exist as a rule, and up to four.
 	MemTable uint64
+	// Shelf is how many bytes of the latest records a view keeps until they are written in a table; 0 means 16 MiB. Twice
+	// that is in memory while they are written.
+	Shelf int
 	// Block is how many bytes of records are read and compressed at once; 0 means 4 KiB. Less is good for who looks for
 	// single records all over, more for who reads many in a row.
 	Block int
@@ -92,7 +96,7 @@ type Store struct {
 
 // open opens what is in the directory, or makes a store in it.
 func open(cfg Config) (*Store, error) {
-	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, block: cfg.Block, tables: usualTables, shelves: shelves{size: shelfSize}, views: make(map[Name]*View)}
+	s := &Store{name: cfg.View, dir: filepath.Join(cfg.Dir, cfg.View), fs: cfg.FS, log: pebbleLogger{cfg.Logger}, only: cfg.ReadOnly, block: cfg.Block, tables: usualTables, shelves: shelves{size: cmp.Or(cfg.Shelf, shelfSize)}, views: make(map[Name]*View)}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
@@ -109,6 +113,12 @@ func open(cfg Config) (*Store, error) {
 	}
 	return s, nil
 }
+
+// memTable is the usual size of a memtable. What is in use of them, and one more that is kept to be used again, is room that
+// the cache does not have: with 16 MiB, two stores that were written to had the whole of a cache of 64 MiB, and each look
+// at a record read a filter, two blocks of indexes and its block from a file. Commits come through shelves and in
+// tables; a batch that is larger than half a memtable never comes to one.
+const memTable = 2 << 20
 
 // manyTables is twice as many as lie above each other before they are merged, where they are read once.
 const manyTables = 128
@@ -130,7 +140,7 @@ func options(cfg Config) *pebble.Options {
 		MaxOpenFiles: 512,
 	}
 	if o.MemTableSize == 0 {
-		o.MemTableSize = 16 << 20
+		o.MemTableSize = memTable
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -145,6 +155,8 @@ func options(cfg Config) *pebble.Options {
 		o.Levels[i].FilterType = pebble.TableFilter
 		o.Levels[i].BlockSize = cfg.Block
 	}
+	// Pebble looks at no filter of the lowest level, where nine of ten records are.
+	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	return o
 }
 

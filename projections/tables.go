@@ -30,11 +30,12 @@ import (
 type tableSizes struct {
 	pile  int // how many bytes of records come together before they are sorted; twice that are in memory
 	least int // what is less at the end of the journal is written like any other batch
+	fresh int // how many records on a shelf are put in order where somebody goes over some
 	rest  int // how many looks at records lie between two rests of a table that is written in step; a power of two
 }
 
 // The usual sizes. 64 MiB is some 200,000 lines of a statement, and between two rests lie some tenths of a millisecond.
-var usualTables = tableSizes{pile: 64 << 20, least: 1 << 20, rest: 4 << 10}
+var usualTables = tableSizes{pile: 64 << 20, least: 1 << 20, fresh: 4 << 10, rest: 4 << 10}
 
 // tables writes the records of a view. It is used by one goroutine, and has another that writes.
 type tables struct {

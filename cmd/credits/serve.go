@@ -103,7 +103,7 @@ func (s *serving) flags(command *cobra.Command) {
 	flags.IntVar(&cfg.Limits.PerTenant, "rate-per-tenant", 50000, "the same for all keys of a tenant together")
 	flags.IntVar(&cfg.Limits.PerAddress, "rate-per-address", 10000, "the same for each address but this machine's; a proxy elsewhere needs -1")
 	flags.IntVar(&cfg.Shards, "shards", 1, "journals of a tenant that is created here")
-	flags.Int64Var(&s.cache, "cache", 64, "`MiB` of memory for records of the views that were read lately")
+	flags.Int64Var(&s.cache, "cache", 32, "`MiB` of memory for records of the views that were read lately")
 	flags.IntVar(&cfg.CachedAccounts, "accounts-in-memory", 50_000, "how many accounts each shard keeps in memory to decide on; others are read when they are asked for")
 	flags.Int64Var(&s.reserve, "reserve", 256, "refuse new work, and go on with reads, while fewer `MiB` are free on the disk of --data; 0 for no reserve")
 	flags.BoolVar(&cfg.Dev, "dev", false, "take requests without a key as the operator; on loopback addresses only")

@@ -67,7 +67,7 @@ type Config struct {
 	Clock accounts.Clock
 	// Views are folded beside accounts; nil means all of them.
 	Views []string
-	// CacheBytes is Pebble's block cache, shared by all views; default 64 MiB.
+	// CacheBytes is Pebble's block cache, shared by all views; default 32 MiB.
 	CacheBytes int64
 	// CachedAccounts is how many accounts each shard keeps in memory; 0: the default.
 	CachedAccounts int
@@ -130,7 +130,7 @@ type Node struct {
 
 // Start opens everything under cfg.Data and returns when the node serves.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
-	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 64<<20)
+	cfg.CacheBytes = cmp.Or(cfg.CacheBytes, 32<<20)
 	cfg.Shards = cmp.Or(cfg.Shards, 1)
 	cfg.Reserve = cmp.Or(cfg.Reserve, defaultReserve)
 	cfg.Drain = cmp.Or(cfg.Drain, 10*time.Second)
@@ -314,6 +314,9 @@ type views struct {
 	runner                     *projections.Runner
 }
 
+// foldedShelf is the room for the latest records of a view that is folded beside the loop, in bytes.
+const foldedShelf = 8 << 20
+
 func openViews(cfg Config, log *slog.Logger) (v views, err error) {
 	cache := projections.NewCache(cfg.CacheBytes)
 	defer cache.Unref()
@@ -322,13 +325,14 @@ func openViews(cfg Config, log *slog.Logger) (v views, err error) {
 		fold  projections.Fold
 		store **projections.Store
 		block int
-	}{{accountsview.Fold{}, &v.accounts, 0}, {statement.Fold{}, &v.statement, statement.Block}, {usage.Fold{}, &v.usage, 0}} {
+		shelf int
+	}{{accountsview.Fold{}, &v.accounts, 0, 0}, {statement.Fold{}, &v.statement, statement.Block, foldedShelf}, {usage.Fold{}, &v.usage, 0, foldedShelf}} {
 		name := kind.fold.Name()
 		written := kind.store == &v.accounts
 		if !written && cfg.Views != nil && !slices.Contains(cfg.Views, name) {
 			continue
 		}
-		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Block: kind.block, Logger: log})
+		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Block: kind.block, Shelf: kind.shelf, Logger: log})
 		if err != nil {
 			return v, err
 		}

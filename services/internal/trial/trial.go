@@ -74,7 +74,7 @@ func (s *Server) Open() {
 	s.writer = Must(s.Bus.ConnectWriter("writer"))(s.t)
 	s.NATS = Must(s.Bus.Connect("services"))(s.t)
 	s.Credentials = Must(credentials.Open(ctx, s.NATS, credentials.Config{PepperFile: filepath.Join(s.dir, "pepper"), Now: s.Clock.Now}))(s.t)
-	cache := projections.NewCache(64 << 20)
+	cache := projections.NewCache(32 << 20)
 	defer cache.Unref()
 	s.views = Must(projections.Open(projections.Config{Dir: filepath.Join(s.dir, "views"), View: accountsview.Fold{}.Name(), Cache: cache}))(s.t)
 	s.Accounts = accounts.NewService(s.Clock)
