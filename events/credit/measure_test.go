@@ -34,10 +34,11 @@ func TestAnEntryTakesWhatMeasureSays(t *testing.T) {
 			}
 			again := entry
 			again.Facts = append([]Fact(nil), entry.Facts...)
-			body, err := (&Encoder{Source: source}).Commit([]Entry{entry})
-			if err != nil {
+			encoder := &Encoder{Source: source}
+			if err := encoder.Add([]Entry{entry}); err != nil {
 				t.Fatal(err)
 			}
+			body := encoder.Body()
 			if got := len(body); got > most {
 				t.Errorf("%s with the text %.20q: %d bytes, measured %d", kind, text, got, most)
 			}

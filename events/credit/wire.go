@@ -52,25 +52,40 @@ type mark struct {
 	start, end int
 }
 
-// Commit returns the body of a commit of these entries, in memory of its own, and lets each fact's Raw be its data in
-// there. A Raw that is set is written as it stands: Measure did the work.
-func (c *Encoder) Commit(entries []Entry) ([]byte, error) {
-	c.body = append(c.body[:0], '[')
-	defer func() { // what they point at is not ours to keep
-		clear(c.marks)
-		c.marks = c.marks[:0]
-	}()
+// Add writes entries into the commit that Body returns next. After an error that one is empty again. The facts are not
+// to be changed before Body returned. A Raw that is set is written as it stands: Measure did the work.
+func (c *Encoder) Add(entries []Entry) error {
+	if len(c.body) == 0 {
+		c.body = append(c.body, '[')
+	}
 	for i := range entries {
 		if err := c.append(&entries[i]); err != nil {
-			return nil, err
+			c.reset()
+			return err
 		}
+	}
+	return nil
+}
+
+// Body returns the body of the commit of all entries that were added, in memory of its own, lets each fact's Raw be its
+// data in there, and begins the next.
+func (c *Encoder) Body() []byte {
+	defer c.reset()
+	if len(c.body) == 0 {
+		return []byte("[]")
 	}
 	c.body = append(c.body, ']')
 	body := append([]byte(nil), c.body...)
 	for _, m := range c.marks {
 		m.fact.Raw = body[m.start:m.end:m.end]
 	}
-	return body, nil
+	return body
+}
+
+// reset forgets what was added: what the marks point at is not ours to keep.
+func (c *Encoder) reset() {
+	clear(c.marks)
+	c.marks, c.body = c.marks[:0], c.body[:0]
 }
 
 func (c *Encoder) append(e *Entry) (err error) {
@@ -142,7 +157,11 @@ func EncodeCommit(source string, entries []Entry) ([]byte, error) {
 			entries[i].Facts[k].Raw = nil
 		}
 	}
-	return (&Encoder{Source: source}).Commit(entries)
+	c := &Encoder{Source: source}
+	if err := c.Add(entries); err != nil {
+		return nil, err
+	}
+	return c.Body(), nil
 }
 
 // appendData writes the data of an event. UsageRecorded, which nearly all events are, is written by

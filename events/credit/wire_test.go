@@ -3,6 +3,8 @@ package credit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -282,3 +284,47 @@ func BenchmarkDecodeUsage(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/event")
 }
+
+// A commit that is encoded part by part is the one that is encoded at once; after what cannot be written nothing of it is left.
+func TestACommitIsEncodedInParts(t *testing.T) {
+	const source = "/creditstream/acme/0"
+	entries := func() (all []Entry) {
+		for n := range int64(5) {
+			all = append(all, entryOf(&UsageRecorded{Meter: "token", Quantity: n, Cost: Amount(n), Catalog: 1}))
+		}
+		return all
+	}
+	want, err := EncodeCommit(source, entries())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Encoder{Source: source}
+	for cut := range 6 {
+		if err := c.Add([]Entry{entryOf(&CreditPurchased{}), {Account: "a", Facts: []Fact{{Event: &AccountOpened{}, Raw: nil}, {Event: unwritable{}}}}}); err == nil {
+			t.Fatal("what cannot be written was")
+		}
+		all := entries()
+		if err := errors.Join(c.Add(all[:cut]), c.Add(all[cut:])); err != nil {
+			t.Fatal(err)
+		}
+		body := c.Body()
+		if string(body) != string(want) {
+			t.Errorf("in parts of %d and %d: %s\nat once: %s", cut, 5-cut, body, want)
+		}
+		for i := range all {
+			if raw := all[i].Facts[0].Raw; !bytes.Contains(body, raw) || len(raw) == 0 || !bytes.Contains(raw, fmt.Appendf(nil, `"quantity":%d,`, i)) {
+				t.Errorf("the data of entry %d is %s", i, raw)
+			}
+		}
+	}
+	if body := c.Body(); string(body) != "[]" {
+		t.Errorf("an empty commit is %s", body)
+	}
+}
+
+// unwritable is an event that no encoder can write.
+type unwritable struct{ Event }
+
+func (unwritable) Kind() string { return "Unwritable" }
+
+func (unwritable) MarshalJSON() ([]byte, error) { return nil, errors.New("unwritable") }

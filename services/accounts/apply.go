@@ -1,6 +1,9 @@
 package accounts
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 // maxApplying is how many acknowledged commits may wait to be applied, beside those in flight.
 const maxApplying = 2
@@ -19,6 +22,7 @@ func (s *Shard) apply() {
 			}
 			s.durable.Store(o.sequence)
 			s.answerAll(o, nil)
+			runtime.Gosched() // who was answered asks again, while the view is written
 			if fault = o.stage.Commit(o.head); fault != nil {
 				// What was answered cannot be read: better no answer than an old one.
 				s.view.Break(fault)

@@ -66,6 +66,7 @@ type commit struct {
 	sequence uint64 // in the journal; known when it is sent
 	body     []byte // known when it is appended
 	entries  []credit.Entry
+	early    int // how many of them were handed on to be encoded
 	events   uint32
 	size     int // of body, at most
 	touched  []*cached

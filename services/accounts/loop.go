@@ -52,6 +52,7 @@ func (s *Shard) run(ctx context.Context) {
 		if !s.idle() {
 			continue
 		}
+		s.sendEarly()
 		select {
 		case <-s.wake:
 		case <-s.patience.C:

@@ -2,7 +2,9 @@ package accounts
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"creditstream/events/credit"
 	"creditstream/events/journal"
@@ -39,9 +41,36 @@ func (s *Shard) send() {
 	s.sequence++
 	o.sequence = s.sequence
 	s.sent = append(s.sent, o)
-	s.toAppend <- o // it has room for all that may be under way
+	s.toAppend <- part{o.entries[o.early:], o} // it has room for all that may be under way
 	clear(entries)
 	s.open = s.nextCommit(entries[:0])
+	// What is to be appended goes before what is to be decided next: on this thread at once, where it would
+	// otherwise wait until another one is woken.
+	runtime.Gosched()
+}
+
+// sendEarly hands on what the open commit has so far: it is encoded while it waits for the ack of the one before, and no
+// longer once the disk does nothing.
+func (s *Shard) sendEarly() {
+	o := s.open
+	if len(o.entries)-o.early < enoughToEncode || len(s.toAppend) >= mostEarly {
+		return
+	}
+	s.toAppend <- part{entries: slices.Clone(o.entries[o.early:])}
+	o.early = len(o.entries)
+}
+
+// enoughToEncode is how many entries are worth waking the goroutine that encodes them, and mostEarly how many times at
+// most it may be told ahead of it.
+const (
+	enoughToEncode = 32
+	mostEarly      = 16
+)
+
+// part is some entries of a commit that is to be encoded, and with its last ones the commit itself, to be appended.
+type part struct {
+	entries []credit.Entry
+	last    *commit
 }
 
 // appendAll is the second goroutine of a shard: it encodes commits and appends them to the journal, while the loop
@@ -50,25 +79,27 @@ func (s *Shard) send() {
 func (s *Shard) appendAll() {
 	defer close(s.appendedAll)
 	var fault error
-	for o := range s.toAppend {
+	for p := range s.toAppend {
 		if fault == nil {
-			fault = s.append(o)
+			fault = s.append(p)
 		}
-		if fault != nil {
-			s.acked(o, journal.Head{}, fault)
+		if fault != nil && p.last != nil {
+			s.acked(p.last, journal.Head{}, fault)
 		}
 	}
 }
 
-func (s *Shard) append(o *commit) (err error) {
+func (s *Shard) append(p part) (err error) {
 	defer func() { // as contain does: no other shard is harmed
 		if p := recover(); p != nil {
 			err = fmt.Errorf("a commit broke an invariant: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if o.body, err = s.encoder.Commit(o.entries); err != nil {
+	if err = s.encoder.Add(p.entries); err != nil || p.last == nil {
 		return err
 	}
+	o := p.last
+	o.body = s.encoder.Body()
 	if err := s.journal.Append(o.body, func(head journal.Head, err error) { s.acked(o, head, err) }); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -70,11 +71,11 @@ func TestNothingFollowsACommitThatWasNotAppended(t *testing.T) {
 		o.add(1, credit.Entry{Account: "a", Recorded: now, Facts: []credit.Fact{{At: now, Event: &credit.UsageRecorded{Meter: "call", Quantity: 1, Attributes: json.RawMessage(attributes)}}}})
 		return o
 	}
-	s := &Shard{journal: j, wake: make(chan struct{}, 1), toAppend: make(chan *commit, 3), toApply: make(chan *commit, 3), appendedAll: make(chan struct{})}
+	s := &Shard{journal: j, wake: make(chan struct{}, 1), toAppend: make(chan part, 3), toApply: make(chan *commit, 3), appendedAll: make(chan struct{})}
 	commits := []*commit{commitOf("{}"), commitOf(`"` + string(bytes.Repeat([]byte("x"), journal.MaxBody)) + `"`), commitOf("{}")}
 	for i, o := range commits {
 		o.sequence = head.Sequence + 1 + uint64(i)
-		s.toAppend <- o
+		s.toAppend <- part{o.entries, o}
 	}
 	close(s.toAppend)
 	s.appendAll()
@@ -100,7 +101,59 @@ func TestNothingFollowsACommitThatWasNotAppended(t *testing.T) {
 func TestACommitThatCannotBeWrittenIsAFault(t *testing.T) {
 	o := newCommit(nil)
 	o.add(1, credit.Entry{Account: "a", Facts: []credit.Fact{{}}})
-	if err := new(Shard).append(o); err == nil {
+	if err := new(Shard).append(part{o.entries, o}); err == nil {
 		t.Error("an entry without an event was written")
+	}
+}
+
+// While a commit waits for its turn, what it has is handed on to be encoded: each entry once, in order, and as it was
+// though the memory that it was decided in is used for the next commit.
+func TestAWaitingCommitIsEncodedInParts(t *testing.T) {
+	s := &Shard{open: newCommit(nil)}
+	s.cfg.setDefaults()
+	s.toAppend = make(chan part, s.cfg.InFlight+BesideInFlight+mostEarly)
+	added := 0
+	add := func(n int) {
+		for range n {
+			added++
+			s.open.add(1, credit.Entry{Account: fmt.Sprint(added), Facts: make([]credit.Fact, 1)})
+		}
+	}
+	add(enoughToEncode - 1)
+	if s.sendEarly(); len(s.toAppend) != 0 {
+		t.Error("a few are handed on")
+	}
+	add(1)
+	for range 2 {
+		if s.sendEarly(); len(s.toAppend) != 1 {
+			t.Errorf("%d parts are handed on", len(s.toAppend))
+		}
+	}
+	add(5)
+	first := s.open
+	s.send()
+	add(2 * enoughToEncode) // in the memory of the first
+	s.sendEarly()
+	whole := 0
+	for len(s.toAppend) > 0 {
+		p := <-s.toAppend
+		for _, e := range p.entries {
+			if whole++; e.Account != fmt.Sprint(whole) {
+				t.Fatalf("entry %d is that of %q", whole, e.Account)
+			}
+		}
+		if p.last != nil && (p.last != first || whole != len(first.entries) || whole != enoughToEncode+5) {
+			t.Errorf("the commit ends after %d entries of %d", whole, len(first.entries))
+		}
+	}
+	if whole != added {
+		t.Errorf("%d of %d entries are handed on", whole, added)
+	}
+	for range 2 * mostEarly {
+		add(enoughToEncode)
+		s.sendEarly()
+	}
+	if room := cap(s.toAppend) - len(s.toAppend); room != s.cfg.InFlight+BesideInFlight {
+		t.Errorf("there is room for %d commits", room)
 	}
 }

@@ -119,7 +119,7 @@ type Shard struct {
 
 	waiting     atomic.Int64 // requests that were handed over and not answered
 	arrived     atomic.Bool  // an ack, or the end of an application, waits for the loop
-	toAppend    chan *commit
+	toAppend    chan part
 	appendedAll chan struct{}
 	toApply     chan *commit
 	appliedAll  chan struct{}
@@ -165,7 +165,7 @@ func Start(cfg Config, books *rules.Book, latest time.Time) (*Shard, error) {
 	s.durable.Store(head.Sequence)
 	s.applies.L = new(sync.Mutex)
 	s.shared.Store(books)
-	s.toAppend, s.appendedAll = make(chan *commit, s.cfg.InFlight+BesideInFlight), make(chan struct{})
+	s.toAppend, s.appendedAll = make(chan part, s.cfg.InFlight+BesideInFlight+mostEarly), make(chan struct{})
 	s.toApply, s.appliedAll = make(chan *commit, s.cfg.InFlight+BesideInFlight+maxApplying), make(chan struct{})
 	go s.appendAll()
 	go s.apply()

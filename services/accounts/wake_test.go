@@ -67,7 +67,7 @@ func TestWhatNeedsNoAckDoesNotWaitForOne(t *testing.T) {
 	s := &Shard{
 		log: slog.New(slog.DiscardHandler), cache: newCache(4), recent: newRecent(), open: newCommit(nil), sent: []*commit{sent}, books: b, ids: newIDs(),
 		time: newShardTime(NewTestClock(now), now), patience: newPatience(), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-		toAppend: make(chan *commit, 1), appendedAll: make(chan struct{}), toApply: make(chan *commit, 1), appliedAll: make(chan struct{}),
+		toAppend: make(chan part, 1), appendedAll: make(chan struct{}), toApply: make(chan *commit, 1), appliedAll: make(chan struct{}),
 	}
 	s.cfg.setDefaults()
 	s.recent.until = now.Add(time.Hour)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"creditstream/cmd/internal/load"
@@ -173,6 +174,7 @@ func (p *parts) collect(ctx context.Context) {
 			p.inFlight++
 			p.mu.Unlock()
 			p.closed <- open
+			runtime.Gosched() // as a shard's loop does
 			open = &partsCommit{body: make([]byte, 0, len(open.body)), charges: make([]load.Charge, 0, len(open.charges))}
 		}
 	}
