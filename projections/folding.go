@@ -22,6 +22,8 @@ type Journal interface {
 	Check(context.Context, Head) error
 	// Read yields the commits from a sequence to the end as it is now, and verifies the chain.
 	Read(ctx context.Context, from uint64) iter.Seq2[journal.Commit, error]
+	// ReadInto is Read for who uses the memory of commits again.
+	ReadInto(ctx context.Context, from uint64, memory func(size int) []byte) iter.Seq2[journal.Commit, error]
 	// Audit is Read that tells damaged what the server's files do not have any more.
 	Audit(ctx context.Context, from uint64, damaged func(journal.FileDamage)) iter.Seq2[journal.Commit, error]
 }
@@ -170,12 +172,12 @@ func (f *folding) catchUp(ctx context.Context, j Journal, progress func(done, to
 // readAhead is how many decoded commits may wait for the fold.
 const readAhead = 32
 
-// commits reads and decodes a journal beside the one who folds it. The entries of a commit are good until the next one
+// commits reads and decodes a journal beside the one who folds it. A commit, its entries and body, is good until the next one
 // is asked for. A body that is no commit is Nonsense.
 func commits(ctx context.Context, j Journal, from uint64) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		r := reader{journal: j, decoded: make(chan decoded, readAhead), done: make(chan *credit.Slab, readAhead+2)}
+		r := reader{journal: j, decoded: make(chan decoded, readAhead), done: make(chan *room, readAhead+2)}
 		var failed error
 		var reading sync.WaitGroup
 		reading.Go(func() {
@@ -188,7 +190,7 @@ func commits(ctx context.Context, j Journal, from uint64) iter.Seq2[Commit, erro
 			if !yield(c.Commit, nil) {
 				return
 			}
-			r.done <- c.slab
+			r.done <- c.room
 		}
 		if failed != nil {
 			yield(Commit{}, failed)
@@ -200,33 +202,58 @@ func commits(ctx context.Context, j Journal, from uint64) iter.Seq2[Commit, erro
 type reader struct {
 	journal Journal
 	decoded chan decoded
-	done    chan *credit.Slab // to be used again; there is room for all that there are
+	done    chan *room // to be used again; there is room for all that there are
+	next    *room      // of the commit that is read; nil: none yet
 }
 
-// decoded is a commit, and what its entries are cut from.
+// room is the memory of one commit. It is used again: a journal that is read to its end leaves next to nothing to the
+// collector, and what is read next is where the processor has just been.
+type room struct {
+	body []byte
+	slab credit.Slab
+}
+
+// decoded is a commit, and the memory that it and its entries are in.
 type decoded struct {
 	Commit
-	slab *credit.Slab
+	room *room
+}
+
+// take has room for the next commit.
+func (r *reader) take() *room {
+	if r.next == nil {
+		select {
+		case r.next = <-r.done:
+		default:
+			r.next = new(room)
+		}
+	}
+	return r.next
+}
+
+// memory is that for the next commit as it stands in a file.
+func (r *reader) memory(size int) []byte {
+	next := r.take()
+	if cap(next.body) < size {
+		next.body = make([]byte, size+size/4)
+	}
+	return next.body[:size]
 }
 
 func (r *reader) read(ctx context.Context, from uint64) error {
 	var decoder credit.Decoder
-	for c, err := range r.journal.Read(ctx, from) {
+	for c, err := range r.journal.ReadInto(ctx, from, r.memory) {
 		if err != nil {
 			return err
 		}
-		var slab *credit.Slab
-		select {
-		case slab = <-r.done:
-		default:
-			slab = new(credit.Slab)
-		}
-		entries, err := decoder.DecodeInto(slab, c.Body)
+		room := r.take()
+		r.next = nil
+		entries, err := decoder.DecodeInto(&room.slab, c.Body)
 		if err != nil {
 			return &Nonsense{View: "any", Name: r.journal.Name(), At: Position{Sequence: c.Sequence}, Reason: err.Error()}
 		}
 		select {
-		case r.decoded <- decoded{Commit{Head: c.Head, Entries: entries, Body: c.Body}, slab}:
+		case r.decoded <- decoded{Commit{Head: c.Head, Entries: entries, Body: c.Body}, room}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

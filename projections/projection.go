@@ -27,10 +27,10 @@ type Fold interface {
 // Work is a fold under way. What it keeps in memory it has to bound by itself. After an error, or a
 // batch that was not committed, it is dropped.
 type Work interface {
-	// Apply folds one entry. It may write to b, or keep to itself until Flush. It keeps nothing of e but texts: its
+	// Apply folds one entry. It may write to b, or keep to itself until Flush. It keeps nothing of e but other texts: its
 	// facts, and what a UsageRecorded consists of, are memory that is used again (credit.Slab). Events of other kinds
 	// are never changed, and may be kept. The account and key of e, and the description and attributes of a
-	// UsageRecorded, are parts of the commit: who keeps one copies it, or else all of the commit stays in memory.
+	// UsageRecorded, are parts of the commit, whose memory is used again as well: who keeps one copies it.
 	Apply(b *Batch, at Position, e *credit.Entry) error
 	// Full says that enough is kept for a batch: the larger, the more entries fall on one record, and the more
 	// memory they take.

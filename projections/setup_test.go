@@ -26,6 +26,12 @@ var acme = journal.Name{Tenant: "acme"}
 
 func connect(t testing.TB) *nats.Conn {
 	t.Helper()
+	_, nc := startBus(t)
+	return nc
+}
+
+func startBus(t testing.TB) (*bus.Server, *nats.Conn) {
+	t.Helper()
 	s, err := bus.Start(t.Context(), bus.Config{StoreDir: filepath.Join(t.TempDir(), "nats")})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +42,7 @@ func connect(t testing.TB) *nats.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	return nc
+	return s, nc
 }
 
 // writer appends what a source makes up to a journal, as the one writer of a shard does.

@@ -17,7 +17,11 @@ func (s *Server) Blocks(stream, subject string) *BlockReader {
 // is for one goroutine.
 type BlockReader struct{ reader *index.Reader }
 
-// Read yields the messages from one sequence to another, until yield returns false; header and body are yield's to keep.
+// Into lets each message be read into what memory returns for so many bytes.
+func (b *BlockReader) Into(memory func(size int) []byte) { b.reader.Memory = memory }
+
+// Read yields the messages from one sequence to another, until yield returns false; header and body are yield's to keep,
+// unless there is memory for them.
 // index.Reader says which streams it reads, how far, and what the error says: what it cannot read is to be asked of the server.
 func (b *BlockReader) Read(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error {
 	return b.reader.Read(ctx, from, to, func(m index.Message) bool { return yield(m.Sequence, m.Stored, m.Header, m.Body) })

@@ -1,7 +1,6 @@
 package credit
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"time"
 )
@@ -74,10 +73,7 @@ func (d *Decoder) plainEntry(c *cursor, s *Slab, ev *envelope) (ok bool) {
 	}
 	if c.skip(`,"entryhash":"`) {
 		text, ok := c.plainText()
-		if !ok || len(text) != 2*len(Hash{}) {
-			return false
-		}
-		if _, err := hex.Decode(ev.entry.Hash[:], text); err != nil {
+		if !ok || len(text) != 2*len(Hash{}) || !unhex(ev.entry.Hash[:], text) {
 			return false
 		}
 	}

@@ -17,8 +17,11 @@ import (
 // also knows what is wrong with a commit that could not be read here. known says whether link.prev is.
 //
 // For the server it makes a difference: a block that is read from while it is written stays in its memory for ten seconds.
-func (j *Journal) readBlocks(ctx context.Context, link *link, known *bool, last uint64, yield func(Commit, error) bool) bool {
+func (j *Journal) readBlocks(ctx context.Context, link *link, known *bool, last uint64, memory func(size int) []byte, yield func(Commit, error) bool) bool {
 	b := blockReading{j: j, link: link, known: known, blocks: j.cfg.Blocks(), yield: yield}
+	if memory != nil {
+		b.blocks.Into(memory)
+	}
 	if last != 0 {
 		return b.upTo(ctx, last) || b.full
 	}

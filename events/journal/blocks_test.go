@@ -28,6 +28,8 @@ func (b blocks) Read(ctx context.Context, from, to uint64, yield func(sequence u
 
 func (blocks) File() string { return "a block" }
 
+func (blocks) Into(func(int) []byte) {}
+
 // one makes the same reader again and again.
 func one(read blocks) func() journal.Blocks { return func() journal.Blocks { return read } }
 

@@ -71,6 +71,9 @@ type Blocks interface {
 	Read(ctx context.Context, from, to uint64, yield func(sequence uint64, stored time.Time, header, body []byte) bool) error
 	// File is the path of the file that was read from last.
 	File() string
+	// Into lets each message be read into what memory returns for so many bytes: then that is what header and body are
+	// parts of.
+	Into(memory func(size int) []byte)
 }
 
 // Journal is an open journal. One goroutine at a time may append; everything

@@ -15,20 +15,26 @@ import (
 //
 // The bodies are the caller's to keep.
 func (j *Journal) Read(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
-	return j.readToEnd(ctx, from, pullBytes)
+	return j.readToEnd(ctx, from, pullBytes, nil)
 }
 
 // Trickle is Read on behalf of a client who may be slow: at most 2 MiB are kept
 // ready for him, and not 16.
 func (j *Journal) Trickle(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
-	return j.readToEnd(ctx, from, trickleBytes)
+	return j.readToEnd(ctx, from, trickleBytes, nil)
 }
 
-func (j *Journal) readToEnd(ctx context.Context, from uint64, bytes int) iter.Seq2[Commit, error] {
+// ReadInto is Read for who uses memory again: a commit that is read from a file is in what memory returned last for
+// so many bytes, its body a part of that.
+func (j *Journal) ReadInto(ctx context.Context, from uint64, memory func(size int) []byte) iter.Seq2[Commit, error] {
+	return j.readToEnd(ctx, from, pullBytes, memory)
+}
+
+func (j *Journal) readToEnd(ctx context.Context, from uint64, bytes int, memory func(size int) []byte) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		last, err := j.last(ctx)
 		if err == nil && from <= last {
-			err = j.read(ctx, from, last, bytes, yield)
+			err = j.read(ctx, from, last, bytes, memory, yield)
 		}
 		if err != nil {
 			yield(Commit{}, fmt.Errorf("read journal %s: %w", j.cfg.Name, err))
@@ -40,7 +46,7 @@ func (j *Journal) readToEnd(ctx context.Context, from uint64, bytes int) iter.Se
 // restarts of the server, until ctx ends. It then yields ctx's error.
 func (j *Journal) Follow(ctx context.Context, from uint64) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
-		if err := j.read(ctx, from, 0, trickleBytes, yield); err != nil {
+		if err := j.read(ctx, from, 0, trickleBytes, nil, yield); err != nil {
 			yield(Commit{}, fmt.Errorf("follow journal %s: %w", j.cfg.Name, err))
 		}
 	}
@@ -48,10 +54,10 @@ func (j *Journal) Follow(ctx context.Context, from uint64) iter.Seq2[Commit, err
 
 // read yields commits until last, or without end when last is 0, in pulls of so
 // many bytes. It returns nil when all were yielded or yield wants no more.
-func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, yield func(Commit, error) bool) error {
+func (j *Journal) read(ctx context.Context, from, last uint64, bytes int, memory func(size int) []byte, yield func(Commit, error) bool) error {
 	link := link{journal: j.id.journal, next: max(from, 1), prev: j.start, bytes: bytes}
 	known := link.next == 1
-	if j.cfg.Blocks != nil && j.readBlocks(ctx, &link, &known, last, yield) {
+	if j.cfg.Blocks != nil && j.readBlocks(ctx, &link, &known, last, memory, yield) {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {

@@ -139,7 +139,7 @@ type examination struct {
 func (r *Reader) examine(numbers []uint32, at int, sequence, to uint64) *examination {
 	path := blockFile{number: numbers[at]}.path(r.dir)
 	e := &examination{Reader: *r, found: Damage{File: path, First: sequence, Last: r.end(numbers[at+1:], sequence, to)}}
-	e.block, e.offset, e.next = numbers[at], 0, sequence
+	e.block, e.offset, e.next, e.Memory = numbers[at], 0, sequence, nil
 	file, err := os.Open(path)
 	if err == nil {
 		defer file.Close()

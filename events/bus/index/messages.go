@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Message is one message of a stream, as its block has it. Its texts are the reader's to keep.
+// Message is one message of a stream, as its block has it. Its texts are parts of one piece of memory.
 type Message struct {
 	Sequence uint64
 	Stored   time.Time // by the server's clock
@@ -35,6 +35,9 @@ type Message struct {
 // seconds, and so the more of them the more is written meanwhile.
 type Reader struct {
 	dir, stream, subject string
+
+	// Memory returns so many bytes for the next message. Nil: each has memory of its own, which is the caller's to keep.
+	Memory func(size int) []byte
 
 	// Where it is: at the end of the record before next. There is no block 0.
 	block  uint32
@@ -212,9 +215,16 @@ func (r *Reader) readBlock(ctx context.Context, to uint64, yield func(Message) b
 	return false, nil
 }
 
+func (r *Reader) memory(size int) []byte {
+	if r.Memory == nil {
+		return make([]byte, size)
+	}
+	return r.Memory(size)
+}
+
 // message reads the record that is next.
 func (r *Reader) message(h *highwayhash.Digest64, size int) (Message, error) {
-	text := make([]byte, size)
+	text := r.memory(size)
 	if _, err := io.ReadFull(r.file, text); err != nil {
 		return Message{}, torn(err)
 	}
