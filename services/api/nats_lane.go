@@ -27,7 +27,8 @@ type lane struct {
 
 // run serves batches until nothing waits.
 func (l *lane) run() {
-	var w laneWork
+	w := laneWorks.Get().(*laneWork)
+	defer laneWorks.Put(w)
 	for {
 		batch := l.take(w.batch[:0])
 		if len(batch) == 0 {
@@ -60,7 +61,8 @@ func (l *lane) take(dst []question) []question {
 	return dst
 }
 
-// laneWork is what serving a batch takes; its memory serves the next one.
+// laneWork is what serving a batch takes; its memory serves the next one. A lane under load is left and taken up again
+// many times a second, so those without one are kept, until the collector takes them.
 type laneWork struct {
 	batch    []question
 	uses     []natsUse
@@ -69,6 +71,8 @@ type laneWork struct {
 	decoder  decoder
 	out      []byte
 }
+
+var laneWorks = sync.Pool{New: func() any { return new(laneWork) }}
 
 // natsUse is a message with usage: the place of its events.
 type natsUse struct {
