@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"creditstream/services/accounts"
 	"creditstream/services/credentials"
@@ -84,38 +85,57 @@ func recordEvents(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	events, err := c.decodeByMode(text)
-	if err != nil {
+	work := usageWorks.Get().(*usageWork)
+	defer work.release(c.ctx)
+	if err := c.decodeByMode(work, text); err != nil {
 		return reply{}, err
 	}
-	for i := range events {
-		events[i].Request.Actor = c.principal.Actor
+	for i := range work.events {
+		work.events[i].Request.Actor = c.principal.Actor
 	}
-	results := recordAll(c.ctx, c.tenant, events)
+	results := work.recordAll(c.ctx, c.tenant)
 	if unknown := results.allUnknown(); unknown != nil {
 		return reply{}, unknown
 	}
 	return ok(results)
 }
 
+// usageWork is what charging a batch takes. Its memory serves the next one: it is more than that of all else in a request.
+type usageWork struct {
+	events   []usageEvent
+	requests []accounts.Request
+}
+
+var usageWorks = sync.Pool{New: func() any { return new(usageWork) }}
+
+// release gives back what a request took, unless ctx has ended: what was asked for may wait in the shard still.
+func (w *usageWork) release(ctx context.Context) {
+	if ctx.Err() == nil {
+		clear(w.events)
+		clear(w.requests)
+		w.events, w.requests = w.events[:0], w.requests[:0]
+		usageWorks.Put(w)
+	}
+}
+
 // decodeByMode reads the body by the content mode of the CloudEvents HTTP binding (§3).
-func (c *call) decodeByMode(text []byte) ([]usageEvent, error) {
+func (c *call) decodeByMode(w *usageWork, text []byte) (err error) {
 	if c.r.Header.Get("Ce-Id") == "" {
-		return decodeEvents(text)
+		return w.decode(text)
 	}
 	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if err != nil {
 		media = ""
 	}
 	if strings.HasPrefix(media, "application/cloudevents") {
-		return decodeEvents(text)
+		return w.decode(text)
 	}
 	if media != "" && media != "application/json" && !strings.HasSuffix(media, "+json") {
-		return nil, invalid("datacontenttype", "the data has to be application/json")
+		return invalid("datacontenttype", "the data has to be application/json")
 	}
 	data, err := parseValue(text)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	envelope := object{{"data", data}}
 	for _, name := range [...]string{"specversion", "id", "source", "type", "subject", "time"} {
@@ -125,15 +145,24 @@ func (c *call) decodeByMode(text []byte) ([]usageEvent, error) {
 		}
 		decoded, err := url.PathUnescape(header)
 		if err != nil {
-			return nil, invalid(name, "the header ce-"+name+" is not percent-encoded as the CloudEvents binding says")
+			return invalid(name, "the header ce-"+name+" is not percent-encoded as the CloudEvents binding says")
 		}
 		quoted, err := json.Marshal(decoded)
 		if err != nil {
-			return nil, invalid(name, "the header ce-"+name+" is not text")
+			return invalid(name, "the header ce-"+name+" is not text")
 		}
 		envelope = append(envelope, member{name, quoted})
 	}
-	return []usageEvent{readEvent(envelope)}, nil
+	w.events = append(w.events, readEvent(envelope))
+	return nil
+}
+
+// decode reads events in structured mode.
+func (w *usageWork) decode(text []byte) (err error) {
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	w.events, err = d.decode(w.events, text)
+	return err
 }
 
 // usageEvent is one event, decoded: a request, or why it is none.
@@ -246,20 +275,20 @@ type results struct {
 }
 
 // recordAll carries out the events that are requests and gives each event its result.
-func recordAll(ctx context.Context, tenant *accounts.Tenant, events []usageEvent) *results {
-	out := &results{scale: scaleOf(tenant)}
+func (w *usageWork) recordAll(ctx context.Context, tenant *accounts.Tenant) *results {
+	out, events := &results{scale: scaleOf(tenant)}, w.events
 	if len(events) == 1 && events[0].Fault == nil {
 		out.one[0] = tenant.Do(ctx, events[0].Request)
 		out.answers = out.one[:]
 		return out
 	}
-	requests := make([]accounts.Request, 0, len(events))
+	w.requests = slices.Grow(w.requests, len(events))
 	for i := range events {
 		if events[i].Fault == nil {
-			requests = append(requests, events[i].Request)
+			w.requests = append(w.requests, events[i].Request)
 		}
 	}
-	out.answers = withFaults(tenant.DoAll(ctx, requests), events)
+	out.answers = withFaults(tenant.DoAll(ctx, w.requests), events)
 	return out
 }
 
