@@ -12,9 +12,9 @@ import (
 )
 
 // Version of the records; views of another one are rebuilt.
-const Version = 1
+const Version = recordFormat
 
-// Bounds of what a Work keeps between batches, about 200 bytes each.
+// Bounds of what a Work keeps between batches, about 300 bytes each.
 const (
 	cacheTotals   = 65_536
 	cacheAccounts = 65_536
@@ -87,8 +87,10 @@ func (w *work) Apply(b *projections.Batch, _ projections.Position, e *credit.Ent
 	return nil
 }
 
-// Full bounds a batch to totals that fit into the cache.
-func (w *work) Full() bool { return len(w.touched) >= w.mostTotals }
+// Full bounds a batch to accounts and totals that fit into the cache.
+func (w *work) Full() bool {
+	return len(w.touched) >= w.mostTotals || len(w.changed) >= w.mostAccounts
+}
 
 func (w *work) fact(b *projections.Batch, a *account, event credit.Event, at time.Time) error {
 	switch e := event.(type) {
@@ -125,8 +127,12 @@ func (w *work) fact(b *projections.Batch, a *account, event credit.Event, at tim
 
 // move puts an account into a zone and a cycle.
 func (w *work) move(a *account, zone string, c credit.Cycle) {
-	a.state = state{zone: zone, cycle: Cycle{c.Number, c.From, c.To}}
+	a.state.zone, a.state.cycle = zone, Cycle{c.Number, c.From, c.To}
 	a.zone, a.hourTo = nil, time.Time{}
+	w.change(a)
+}
+
+func (w *work) change(a *account) {
 	if !a.changed {
 		a.changed = true
 		w.changed = append(w.changed, a)
@@ -142,15 +148,17 @@ func (w *work) keep(b *projections.Batch, a *account, c Cycle) error {
 // use adds draws to the cycles that they name, with the sign. The quantity goes with the first of them.
 func (w *work) use(a *account, meter string, at time.Time, quantity int64, sign credit.Amount, groups ...[]credit.Draw) error {
 	day := w.dayOf(a, at)
-	var last *total
+	var last *Total
+	var lastCycle uint32
 	for _, draws := range groups {
 		for i := range draws {
 			d := &draws[i]
-			if last == nil || last.cycle != d.Cycle {
+			if last == nil || lastCycle != d.Cycle {
 				var err error
-				if last, err = w.total(place{a.id, d.Cycle, day, meter}); err != nil {
+				if last, err = w.total(a, place{a.id, d.Cycle, day, meter}); err != nil {
 					return err
 				}
+				lastCycle = d.Cycle
 			}
 			if d.Unit == "" {
 				last.Credits += sign * d.Amount
@@ -168,7 +176,7 @@ func (w *work) use(a *account, meter string, at time.Time, quantity int64, sign 
 	if err != nil {
 		return err
 	}
-	t, err := w.total(place{a.id, cycle, day, meter})
+	t, err := w.total(a, place{a.id, cycle, day, meter})
 	if err != nil {
 		return err
 	}
@@ -256,7 +264,7 @@ func (w *work) load(id string) (*account, error) {
 		w.accounts[id] = a
 		return a, nil
 	}
-	w.key = append(append(w.key[:0], tagState), id...)
+	w.key = appendState(w.key[:0], id)
 	value, ok, err := w.view.Get(w.value[:0], w.key)
 	if err != nil {
 		return nil, err
@@ -270,7 +278,46 @@ func (w *work) load(id string) (*account, error) {
 	return a, nil
 }
 
-func (w *work) total(p place) (*total, error) {
+// total is where the uses of an account are added to: in its own record, unless they are of a day before its latest or
+// there is no room.
+func (w *work) total(a *account, p place) (*Total, error) {
+	s := &a.state
+	if len(s.open) == 0 || p.day > s.day {
+		w.close(a)
+		s.day = p.day
+	}
+	if p.day == s.day {
+		o := s.find(p.cycle, p.meter)
+		if o == nil && len(s.open) < mostOpen {
+			s.open = append(s.open, open{cycle: p.cycle, meter: p.meter})
+			o = &s.open[len(s.open)-1]
+		}
+		if o != nil {
+			w.change(a)
+			return &o.Total, nil
+		}
+	}
+	t, err := w.closed(p)
+	if err != nil {
+		return nil, err
+	}
+	return &t.Total, nil
+}
+
+// close gives the totals of an account's latest day records of their own. They have none yet.
+func (w *work) close(a *account) {
+	s := &a.state
+	for i := range s.open {
+		o := &s.open[i]
+		t := &total{place: place{a.id, o.cycle, s.day, o.meter}, Total: o.Total}
+		w.totals[t.place] = t
+		w.touch(t)
+	}
+	s.open = s.open[:0]
+}
+
+// closed is a total that has a record of its own.
+func (w *work) closed(p place) (*total, error) {
 	t := w.totals[p]
 	if t == nil && w.allTotals {
 		t = &total{place: p}
@@ -290,14 +337,18 @@ func (w *work) total(p place) (*total, error) {
 		}
 		w.totals[p] = t
 	}
+	w.touch(t)
+	return t, nil
+}
+
+func (w *work) touch(t *total) {
 	if !t.touched {
 		t.touched = true
 		w.touched = append(w.touched, t)
 	}
-	return t, nil
 }
 
-// Flush writes the totals that grew, and where the accounts are.
+// Flush writes the totals that changed, and the accounts.
 func (w *work) Flush(b *projections.Batch) error {
 	for _, t := range w.touched {
 		t.touched = false
@@ -310,7 +361,7 @@ func (w *work) Flush(b *projections.Batch) error {
 		a.changed = false
 		a.recent = a.recent[:0]
 		w.value = a.state.append(w.value[:0])
-		if err := b.Put(append(append(b.Key(), tagState), a.id...), w.value); err != nil {
+		if err := b.Put(appendState(b.Key(), a.id), w.value); err != nil {
 			return err
 		}
 	}
@@ -342,15 +393,13 @@ func (Fold) Describe(key, value []byte) (name, content string) {
 		return "checkpoint", fmt.Sprintf("%x", value)
 	}
 	switch key[0] {
-	case tagTotal:
+	case tagUsage:
+		if account, rest, ok := projections.CutText(key[1:]); ok && len(rest) == 0 {
+			return describeState(account, key, value)
+		}
 		var t Total
 		if p, ok := cutPlace(key); ok && t.decode(value) == nil {
 			return fmt.Sprintf("usage of %s by account %s on %s in cycle %d", p.meter, p.account, p.day, p.cycle), fmt.Sprintf("quantity %d, credits %d, units %d", t.Quantity, t.Credits, t.Units)
-		}
-	case tagState:
-		var s state
-		if s.decode(value) == nil {
-			return fmt.Sprintf("account %s", key[1:]), fmt.Sprintf("zone %s, cycle %+v", s.zone, s.cycle)
 		}
 	case tagCycle:
 		var c Cycle
@@ -361,11 +410,23 @@ func (Fold) Describe(key, value []byte) (name, content string) {
 	return fmt.Sprintf("key %q", key), fmt.Sprintf("%x", value)
 }
 
+func describeState(account string, key, value []byte) (name, content string) {
+	var s state
+	if s.decode(value) != nil {
+		return fmt.Sprintf("key %q", key), fmt.Sprintf("%x", value)
+	}
+	content = fmt.Sprintf("zone %s, cycle %+v", s.zone, s.cycle)
+	for i := range s.open {
+		o := &s.open[i]
+		content += fmt.Sprintf("; on %s of %s in cycle %d: quantity %d, credits %d, units %d", s.day, o.meter, o.cycle, o.Quantity, o.Credits, o.Units)
+	}
+	return "latest usage of account " + account, content
+}
+
 // Own is where the totals and cycles of an account are, and its state.
 func (Fold) Own(account string) [][2][]byte {
-	state := append([]byte{tagState}, account...)
-	own := [][2][]byte{{state, append(state[:len(state):len(state)], 0)}}
-	for _, tag := range []byte{tagCycle, tagTotal} {
+	var own [][2][]byte
+	for _, tag := range []byte{tagCycle, tagUsage} {
 		from := projections.AppendText([]byte{tag}, account)
 		own = append(own, [2][]byte{from, append(from[:len(from):len(from)], 0xff)})
 	}

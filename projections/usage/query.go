@@ -66,18 +66,13 @@ func (v *View) Usage(q Query) (Usage, error) {
 	if err := v.Err(); err != nil {
 		return Usage{}, err
 	}
-	zone, err := v.zone(q.Account)
-	if err != nil {
-		return Usage{}, err
-	}
-	days := dayRange(q, zone)
 	groups := make(map[Group]Total)
-	own := projections.AppendText([]byte{tagTotal}, q.Account)
+	own := appendState(nil, q.Account)
 	iter, err := v.Iter(own, append(slices.Clone(own), 0xff, 0xff, 0xff, 0xff, 0xff))
 	if err != nil {
 		return Usage{}, err
 	}
-	if err := errors.Join(sum(iter, q, days, groups), iter.Close()); err != nil {
+	if err := errors.Join(sum(iter, q, groups), iter.Close()); err != nil {
 		return Usage{}, fmt.Errorf("usage of account %s of %s: %w", q.Account, v.Name(), err)
 	}
 	var u Usage
@@ -105,8 +100,22 @@ func dayRange(q Query, zone *time.Location) span {
 	return days
 }
 
-// sum goes over the cycles, and within each over the days asked for.
-func sum(it *projections.Iter, q Query, days span, groups map[Group]Total) error {
+// sum adds what the account's own record has of the days asked for, and goes over the cycles, and within each over these
+// days.
+func sum(it *projections.Iter, q Query, groups map[Group]Total) error {
+	if !it.First() {
+		return it.Error()
+	}
+	s, zone, err := stateAt(it, q.Account)
+	if err != nil {
+		return err
+	}
+	days := dayRange(q, zone)
+	for i := range s.open {
+		if o := &s.open[i]; (q.Cycle == 0 || o.cycle == q.Cycle) && s.day >= days.first && s.day <= days.last {
+			q.add(groups, o.meter, s.day, o.Total)
+		}
+	}
 	at := place{account: q.Account, cycle: q.Cycle, day: days.first}
 	for valid := it.SeekGE(at.append(nil)); valid; {
 		p, ok := cutPlace(it.Key())
@@ -131,34 +140,39 @@ func sum(it *projections.Iter, q Query, days span, groups map[Group]Total) error
 		if err != nil {
 			return err
 		}
-		g := Group{Meter: p.meter, Day: p.day, Dated: true}
-		switch q.By {
-		case ByMeter:
-			g.Day, g.Dated = 0, false
-		case ByDay:
-			g.Meter = ""
-		}
-		t.add(groups[g])
-		groups[g] = t
+		q.add(groups, p.meter, p.day, t)
 		valid = it.Next()
 	}
 	return it.Error()
 }
 
-func (v *View) zone(account string) (*time.Location, error) {
-	var s state
-	value, ok, err := v.Get(nil, append([]byte{tagState}, account...))
-	if err != nil || !ok {
-		return time.UTC, err
+// add counts a total in where it is grouped.
+func (q *Query) add(groups map[Group]Total, meter string, day Day, t Total) {
+	g := Group{Meter: meter, Day: day, Dated: true}
+	switch q.By {
+	case ByMeter:
+		g.Day, g.Dated = 0, false
+	case ByDay:
+		g.Meter = ""
 	}
-	if err := s.decode(value); err != nil {
-		return nil, fmt.Errorf("account %s: %w", account, err)
+	t.add(groups[g])
+	groups[g] = t
+}
+
+// stateAt reads an account's own record, which comes before its totals.
+func stateAt(it *projections.Iter, account string) (s state, zone *time.Location, err error) {
+	if string(it.Key()) != string(appendState(nil, account)) {
+		return s, time.UTC, nil // nothing opened it
 	}
-	zone, err := time.LoadLocation(s.zone)
+	value, err := it.ValueAndErr()
+	if err == nil {
+		err = s.decode(value)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("account %s: %w", account, err)
+		return s, nil, err
 	}
-	return zone, nil
+	zone, err = time.LoadLocation(s.zone)
+	return s, zone, err
 }
 
 // Cycle says when a cycle of an account was; false when there was none of that number.

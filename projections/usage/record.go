@@ -12,16 +12,23 @@ import (
 // The records, after the view's prefix (texts end with 0x00, see projections.AppendText):
 //
 //	c | account | cycle (uint32)                       from when to when a cycle was
-//	s | account                                        the present time zone and cycle
-//	u | account | cycle (uint32) | day (uint32) | meter   what was used: quantity, credits, units
+//	u | account                                        the present time zone and cycle, and what was used on the latest day
+//	u | account | cycle (uint32) | day (uint32) | meter   what was used before: quantity, credits, units
+//
+// The totals of the latest day on which an account used anything are in its own record, so that a use looks up, and
+// changes, one record. They get records of their own with the first use on a later day; those of the day that find no more
+// room, at once.
 const (
 	tagCycle = 'c'
-	tagState = 's'
-	tagTotal = 'u'
+	tagUsage = 'u'
 )
 
 // recordFormat is the first byte of every value.
-const recordFormat = 1
+const recordFormat = 2
+
+// mostOpen is how many totals of the latest day, by cycle and meter, an account's record has room for: it is written with
+// each batch that has a use.
+const mostOpen = 8
 
 // Day is a date: days since 1970-01-01.
 type Day int32
@@ -52,14 +59,17 @@ func (t *Total) add(o Total) {
 var errRecord = fmt.Errorf("record of usage: %w", projections.ErrDamaged)
 
 func (t *Total) append(dst []byte) []byte {
-	dst = append(dst, recordFormat)
+	return t.appendSums(append(dst, recordFormat))
+}
+
+func (t *Total) appendSums(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, t.Quantity)
 	dst = binary.AppendVarint(dst, int64(t.Credits))
 	return binary.AppendVarint(dst, int64(t.Units))
 }
 
 func (t *Total) decode(value []byte) error {
-	d, err := open(value)
+	d, err := begin(value)
 	if err != nil {
 		return err
 	}
@@ -79,7 +89,7 @@ type place struct {
 const flipped = 1 << 31
 
 func (p *place) append(dst []byte) []byte {
-	dst = appendCycle(append(dst, tagTotal), p.account, p.cycle)
+	dst = appendCycle(append(dst, tagUsage), p.account, p.cycle)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(p.day)+flipped)
 	return append(dst, p.meter...)
 }
@@ -109,7 +119,7 @@ func (c *Cycle) append(dst []byte) []byte {
 }
 
 func (c *Cycle) decode(value []byte) error {
-	d, err := open(value)
+	d, err := begin(value)
 	if err != nil {
 		return err
 	}
@@ -117,31 +127,74 @@ func (c *Cycle) decode(value []byte) error {
 	return end(&d)
 }
 
-// state is the zone and cycle that an account is in.
+func appendState(dst []byte, account string) []byte {
+	return projections.AppendText(append(dst, tagUsage), account)
+}
+
+// state is the zone and cycle that an account is in, and what it used on the latest day.
 type state struct {
 	zone  string
 	cycle Cycle
+	day   Day    // the latest; meaningless as long as open is empty
+	open  []open // in the order of their first use
+}
+
+// open is a total of the latest day.
+type open struct {
+	cycle uint32
+	meter string
+	Total
 }
 
 func (s *state) append(dst []byte) []byte {
 	dst = s.cycle.append(dst)
 	dst = binary.AppendUvarint(dst, uint64(s.cycle.Number))
-	return append(dst, s.zone...)
+	dst = appendText(dst, s.zone)
+	if len(s.open) == 0 {
+		return dst
+	}
+	dst = binary.AppendVarint(dst, int64(s.day))
+	for i := range s.open {
+		o := &s.open[i]
+		dst = appendText(binary.AppendUvarint(dst, uint64(o.cycle)), o.meter)
+		dst = o.appendSums(dst)
+	}
+	return dst
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// find is the open total of a cycle and meter; nil when there is none.
+func (s *state) find(cycle uint32, meter string) *open {
+	for i := range s.open {
+		if o := &s.open[i]; o.cycle == cycle && o.meter == meter {
+			return o
+		}
+	}
+	return nil
 }
 
 func (s *state) decode(value []byte) error {
-	d, err := open(value)
+	d, err := begin(value)
 	if err != nil {
 		return err
 	}
 	s.cycle.From, s.cycle.To = time.Unix(0, d.Int()).UTC(), time.Unix(0, d.Int()).UTC()
 	s.cycle.Number = uint32(d.Uint())
-	s.zone, d.Rest = string(d.Rest), nil
+	s.zone = string(d.Bytes())
+	if len(d.Rest) > 0 {
+		s.day = Day(d.Int())
+	}
+	for len(d.Rest) > 0 && !d.Bad {
+		s.open = append(s.open, open{cycle: uint32(d.Uint()), meter: string(d.Bytes()), Total: Total{d.Int(), credit.Amount(d.Int()), credit.Amount(d.Int())}})
+	}
 	return end(&d)
 }
 
-// open reads the format of a value.
-func open(value []byte) (credit.Fields, error) {
+// begin reads the format of a value.
+func begin(value []byte) (credit.Fields, error) {
 	if len(value) == 0 || value[0] != recordFormat {
 		return credit.Fields{}, errRecord
 	}
