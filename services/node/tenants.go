@@ -247,20 +247,46 @@ func booksOf(view *accountsview.View) (*rules.Book, error) {
 // latestEntry finds when the journal's latest entry was recorded: the time of decisions goes on from
 // there. The last commits may be empty ones, of takeovers.
 func latestEntry(ctx context.Context, j *journal.Journal) (time.Time, error) {
-	for sequence := j.Head().Sequence; sequence > 0; sequence-- {
-		commit, err := j.Get(ctx, sequence)
+	// Each start leaves an empty commit, so behind the last entry of a tenant that does nothing may be many.
+	for last, many := j.Head().Sequence, uint64(1); last > 0; many = min(8*many, maxLooked) {
+		from := last - min(many, last) + 1
+		at, err := latestOf(ctx, j, from, last)
+		if err != nil || !at.IsZero() {
+			return at, err
+		}
+		last = from - 1
+	}
+	return time.Time{}, nil
+}
+
+// maxLooked bounds how many commits are read at a time to find the latest entry.
+const maxLooked = 4096
+
+// latestOf is when the latest entry of some commits was recorded; zero when they have none.
+func latestOf(ctx context.Context, j *journal.Journal, from, last uint64) (time.Time, error) {
+	var latest journal.Commit
+	for c, err := range j.Read(ctx, from) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		entries, err := credit.DecodeCommit(commit.Body)
-		if err != nil {
-			return time.Time{}, fmt.Errorf("commit %d of %s: %w", sequence, j.Name(), err)
+		if len(c.Body) > len("[]") {
+			latest = c
 		}
-		if len(entries) > 0 {
-			return entries[len(entries)-1].Recorded, nil
+		if c.Sequence >= last {
+			break
 		}
 	}
-	return time.Time{}, nil
+	if latest.Sequence == 0 {
+		return time.Time{}, nil
+	}
+	entries, err := credit.DecodeCommit(latest.Body)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("commit %d of %s: %w", latest.Sequence, j.Name(), err)
+	}
+	if len(entries) == 0 {
+		return time.Time{}, fmt.Errorf("commit %d of %s has a body and no entry: %w", latest.Sequence, j.Name(), journal.ErrDamaged)
+	}
+	return entries[len(entries)-1].Recorded, nil
 }
 
 // publishCatalogs publishes each file of the catalogs' directory for the tenant of its name, when the
