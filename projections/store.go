@@ -63,6 +63,10 @@ type Config struct {
 	// Block is how many bytes of records are read and compressed at once; 0 means 4 KiB. Less is good for who looks for
 	// single records all over, more for who reads many in a row.
 	Block int
+	// MergeLate is for a store whose records are written all over, as those of accounts that are charged all alike: each
+	// merge writes most of the lowest level anew, and half as many of them cost less than four tables more to look at. Where
+	// much is written in the order of its keys instead, more of that would have to be merged.
+	MergeLate bool
 	// ReadOnce is for a store that is filled, read once and removed: to merge its tables would cost more than to read
 	// many of them.
 	ReadOnce bool
@@ -120,6 +124,9 @@ func open(cfg Config) (*Store, error) {
 // tables; a batch that is larger than half a memtable never comes to one.
 const memTable = 2 << 20
 
+// lateTables is how many tables may lie above each other before they are merged, where that is late; 4 otherwise.
+const lateTables = 8
+
 // manyTables is twice as many as lie above each other before they are merged, where they are read once.
 const manyTables = 128
 
@@ -145,9 +152,9 @@ func options(cfg Config) *pebble.Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
-	// Accounts that are charged all alike lie all over the lowest level, which each merge writes anew: half as many of
-	// them cost less than the filters of four tables more.
-	o.L0CompactionThreshold = 8
+	if cfg.MergeLate {
+		o.L0CompactionThreshold = lateTables
+	}
 	if cfg.ReadOnce {
 		o.L0CompactionThreshold, o.L0StopWritesThreshold = manyTables, 2*manyTables
 	}

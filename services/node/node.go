@@ -332,7 +332,7 @@ func openViews(cfg Config, log *slog.Logger) (v views, err error) {
 		if !written && cfg.Views != nil && !slices.Contains(cfg.Views, name) {
 			continue
 		}
-		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Block: kind.block, Shelf: kind.shelf, Logger: log})
+		*kind.store, err = projections.Open(projections.Config{Dir: filepath.Join(cfg.Data, "views"), View: name, Cache: cache, Block: kind.block, Shelf: kind.shelf, MergeLate: !written, Logger: log})
 		if err != nil {
 			return v, err
 		}
