@@ -44,8 +44,8 @@ func (n *Nonsense) Error() string {
 // Is makes it ErrDamaged.
 func (n *Nonsense) Is(target error) bool { return target == ErrDamaged }
 
-// A batch is written when it has so many entries, so many bytes, or its fold's memory is full. A batch beyond
-// half a memtable would be a table of its own.
+// A batch is written when it has so many entries, so many bytes, or its fold's memory is full. One that is full is a table of
+// its own in Pebble, as each beyond half a memtable is.
 const (
 	batchEntries = 200_000
 	batchBytes   = 4 << 20

@@ -55,7 +55,7 @@ type Config struct {
 	FS vfs.FS
 	// Cache is shared with other stores; nil gives this one 16 MiB of its own. Memtables are taken out of it.
 	Cache *Cache
-	// MemTable is the size of a memtable in bytes; 0 means 2 MiB. Two of them exist as a rule, and up to four.
+	// MemTable is the size of a memtable in bytes; 0 means 2 MiB. Two of them exist as a rule, and up to memTables.
 	MemTable uint64
 	// Shelf is how many bytes of the latest records a view keeps until they are written in a table; 0 means 16 MiB. Twice
 	// that is in memory while they are written.
@@ -127,6 +127,10 @@ const memTable = 2 << 20
 // lateTables is how many tables may lie above each other before they are merged, where that is late; 4 otherwise.
 const lateTables = 8
 
+// memTables is how many memtables there may be before a commit waits: 64 MiB of the usual size, so that a disk which takes no
+// tables for a while does not hold up several shelves.
+const memTables = 32
+
 // manyTables is twice as many as lie above each other before they are merged, where they are read once.
 const manyTables = 128
 
@@ -136,11 +140,12 @@ func options(cfg Config) *pebble.Options {
 		Cache:                       cfg.Cache,
 		CacheSize:                   16 << 20,
 		MemTableSize:                cfg.MemTable,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		FormatMajorVersion:          pebble.FormatNewest,
 		// The journal is the log. Without one of its own a store writes half as much, and nothing of it to
 		// the disk between two flushes, where each fsync of the journal would have to wait for it. After
-		// a crash a view is as of its last flush, and folds on from there: at most a memtable's worth.
+		// a crash a view is as of its last flush, and folds on from there: at most a memtable and
+		// two shelves of it.
 		DisableWAL: true,
 		Logger:     pebbleLogger{cfg.Logger},
 		// A start with a thousand tenants asks for a handful of tables, not for all of them.
@@ -153,7 +158,7 @@ func options(cfg Config) *pebble.Options {
 		o.FS = vfs.Default
 	}
 	if cfg.MergeLate {
-		o.L0CompactionThreshold = lateTables
+		o.L0CompactionThreshold, o.L0StopWritesThreshold = lateTables, 3*lateTables
 	}
 	if cfg.ReadOnce {
 		o.L0CompactionThreshold, o.L0StopWritesThreshold = manyTables, 2*manyTables

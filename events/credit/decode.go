@@ -39,7 +39,8 @@ func (d *Decoder) Decode(body []byte) ([]Entry, error) { return d.decode(nil, bo
 
 // DecodeInto is Decode for those who do not keep what they read: the entries, their facts, and the uses among the
 // events are the slab's, and good until it is used again. The accounts and keys of entries, and the descriptions and
-// attributes of uses, are parts of body, as Fact.Raw is: who keeps one of them without a copy keeps all of it. What else there is, events of other kinds and all other texts, may be kept.
+// attributes of uses, are parts of body, as Fact.Raw is: who keeps one of them without a copy keeps all of it, or finds
+// another commit there, since a body that is read from a file is written over by a later one (journal.ReadInto). What else there is, events of other kinds and all other texts, may be kept.
 func (d *Decoder) DecodeInto(s *Slab, body []byte) ([]Entry, error) {
 	s.reset()
 	entries, err := d.decode(s, body)

@@ -46,25 +46,7 @@ func TestACommitWaitsWhileItCanGrow(t *testing.T) {
 
 // What was decided rests on everything before it: after a commit that could not be appended the journal gets none.
 func TestNothingFollowsACommitThatWasNotAppended(t *testing.T) {
-	server, err := bus.Start(t.Context(), bus.Config{StoreDir: filepath.Join(t.TempDir(), "nats")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	conn, err := server.ConnectWriter(t.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	j, err := journal.Open(t.Context(), conn, journal.Config{Name: journal.Name{Tenant: "acme"}, Create: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = j.Close() })
-	head, err := j.TakeOver(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	j, head := journalOf(t)
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 	commitOf := func(attributes string) *commit {
 		o := newCommit(nil)
@@ -156,4 +138,74 @@ func TestAWaitingCommitIsEncodedInParts(t *testing.T) {
 	if room := cap(s.toAppend) - len(s.toAppend); room != s.cfg.InFlight+BesideInFlight {
 		t.Errorf("there is room for %d commits", room)
 	}
+}
+
+// A commit that went to the encoder in parts stands in the journal as one that is encoded at once.
+func TestACommitInPartsIsOneCommit(t *testing.T) {
+	j, head := journalOf(t)
+	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+	entries := func() (all []credit.Entry) {
+		for n := range 3*enoughToEncode + 5 {
+			e := credit.Entry{Account: fmt.Sprint("a", n), Recorded: now, Facts: []credit.Fact{{At: now, Event: &credit.UsageRecorded{Meter: "call", Quantity: int64(n)}}}}
+			if n%7 == 0 {
+				e.Facts[0].Event = &credit.AccountClosed{}
+			}
+			if _, err := e.Measure(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, e)
+		}
+		return all
+	}
+	want, err := credit.EncodeCommit("/s", entries())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Shard{journal: j, encoder: credit.Encoder{Source: "/s"}, open: newCommit(nil), sequence: head.Sequence, wake: make(chan struct{}, 1), appendedAll: make(chan struct{}), toApply: make(chan *commit, 3)}
+	s.cfg.setDefaults()
+	s.toAppend = make(chan part, s.cfg.InFlight+BesideInFlight+mostEarly)
+	for i, e := range entries() {
+		if s.open.add(1, e); i%enoughToEncode == 0 {
+			s.sendEarly()
+		}
+	}
+	o := s.open
+	if o.early == 0 {
+		t.Fatal("nothing was handed on early")
+	}
+	s.send()
+	close(s.toAppend)
+	s.appendAll()
+	if applied := <-s.toApply; applied != o || string(o.body) != string(want) {
+		t.Errorf("in parts: %s\nat once: %s", o.body, want)
+	}
+	for _, e := range o.entries {
+		if raw := e.Facts[0].Raw; len(raw) == 0 || !bytes.Contains(o.body, raw) {
+			t.Errorf("the data of %s is %q", e.Account, raw)
+		}
+	}
+}
+
+// journalOf is a new journal that was taken over.
+func journalOf(t *testing.T) (*journal.Journal, journal.Head) {
+	server, err := bus.Start(t.Context(), bus.Config{StoreDir: filepath.Join(t.TempDir(), "nats")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	conn, err := server.ConnectWriter(t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	j, err := journal.Open(t.Context(), conn, journal.Config{Name: journal.Name{Tenant: "acme"}, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	head, err := j.TakeOver(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j, head
 }

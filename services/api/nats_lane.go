@@ -87,6 +87,7 @@ func (w *laneWork) serve(l *lane) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.log.Error("a request broke an invariant", "tenant", l.tenant.Name(), "panic", p, "stack", string(debug.Stack()))
+			*w = laneWork{} // who knows who still reads it
 		}
 	}()
 	if ctx.Err() != nil {
