@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"time"
 
 	"creditstream/events/credit"
 )
@@ -91,8 +92,15 @@ func (v *View) LoseShelf(err error) (records int) {
 	defer v.shelf.turn.Unlock()
 	v.shelf.mu.Lock()
 	defer v.shelf.mu.Unlock()
-	v.shelf.err, v.shelf.late = err, nil
+	v.shelf.lose(err)
 	return records
+}
+
+// RetryAfter is for a runner without journals: how long a view is left alone that has to wait.
+func (r *Runner) RetryAfter(d time.Duration) {
+	for _, k := range r.kinds {
+		k.retry = d
+	}
 }
 
 // Tables is how many tables the store took in.

@@ -20,6 +20,7 @@ type kind struct {
 	// goroutine, and shards only for their standing.
 	written bool
 	linger  time.Duration
+	retry   time.Duration // how long a shard is left alone that has to wait
 
 	mu      sync.Mutex
 	shards  map[Name]*shard
@@ -50,7 +51,7 @@ type shard struct {
 	// Guarded by kind.mu.
 	position uint64 // of what is written
 	behind   bool   // commits were not queued: read the journal
-	fresh    bool   // not checked against the journal yet
+	fresh    bool   // not checked against the journal yet, or what was folded is lost: it goes on from what its store has
 	stalled  bool   // it is behind and waits a moment before it tries again
 	err      error  // why it is not served
 	waiters  []waiter
@@ -201,14 +202,16 @@ func (k *kind) folding(s *shard) (*folding, error) {
 	if f := k.open[s]; f != nil {
 		return f, nil
 	}
-	s.view.shelf.forget()
 	f, err := newFolding(k.fold, s.view, s.journal.Start())
 	if err != nil {
 		return nil, err
 	}
+	s.view.shelf.tell(func(err error) { k.lost(s, err) })
 	f.onShelf()
 	k.mu.Lock()
-	s.position = f.head.Sequence // less than it was, if what was on the shelf is lost
+	if !s.fresh {
+		s.position = f.head.Sequence
+	}
 	k.mu.Unlock()
 	k.open[s] = f
 	return f, nil
@@ -242,8 +245,11 @@ func (k *kind) readOn(ctx context.Context, s *shard) bool {
 	s.fresh = false
 	k.mu.Unlock()
 	if fresh {
-		k.drop(s)
-		if err := boot(ctx, k.fold, s.view, s.journal, k.log); err != nil {
+		err := k.regain(s)
+		if err == nil {
+			err = boot(ctx, k.fold, s.view, s.journal, k.log)
+		}
+		if err != nil {
 			k.wrote(s, err)
 			return false
 		}
@@ -276,10 +282,20 @@ func (k *kind) readOn(ctx context.Context, s *shard) bool {
 	return err == nil && more
 }
 
-// caughtUp lets a shard be fed again, unless it was overtaken meanwhile: then it reads on.
+// regain lets a shard be folded on from what its store has, unless what its shelf lost is lost for a reason that stays.
+func (k *kind) regain(s *shard) error {
+	k.drop(s)
+	if err := s.view.shelf.lost(); err != nil && k.lasting(err) {
+		return err
+	}
+	s.view.shelf.forget()
+	return nil
+}
+
+// caughtUp lets a shard be fed again, unless it was overtaken or lost something meanwhile: then it reads on.
 func (k *kind) caughtUp(s *shard, position uint64) {
 	k.mu.Lock()
-	s.behind = position < s.journal.Head().Sequence
+	s.behind = s.fresh || position < s.journal.Head().Sequence
 	again := s.behind
 	k.mu.Unlock()
 	if again {
@@ -294,7 +310,7 @@ func (k *kind) wrote(s *shard, err error) {
 		if errors.Is(err, context.Canceled) {
 			return
 		}
-		if !errors.Is(err, ErrDamaged) && !errors.Is(err, journal.ErrDamaged) && k.store.Unreadable() == "" {
+		if !k.lasting(err) {
 			k.stall(s, err)
 			return
 		}
@@ -305,10 +321,24 @@ func (k *kind) wrote(s *shard, err error) {
 	defer k.mu.Unlock()
 	if err != nil {
 		s.err = err
-	} else if f := k.open[s]; f != nil {
+	} else if f := k.open[s]; f != nil && !s.fresh {
 		s.position = f.head.Sequence
 	}
 	s.tell()
+}
+
+// lasting reports whether an error does not go by itself.
+func (k *kind) lasting(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, journal.ErrDamaged) || k.store.Unreadable() != ""
+}
+
+// lost is told by a shard's shelf, which nobody reads meanwhile, that it could not be written. Whoever waits for a commit
+// waits from now on, until it is folded again: else he would be served, without an error, what the store has of before.
+func (k *kind) lost(s *shard, err error) {
+	k.stall(s, err) // first: while it is fresh, nobody raises its position
+	k.mu.Lock()
+	s.position = 0
+	k.mu.Unlock()
 }
 
 // retryAfter is how long a shard whose journal or store could not be reached is left alone.
@@ -320,7 +350,7 @@ func (k *kind) stall(s *shard, err error) {
 	k.mu.Lock()
 	s.behind, s.fresh, s.stalled = true, true, true
 	k.mu.Unlock()
-	time.AfterFunc(retryAfter, func() {
+	time.AfterFunc(k.retry, func() {
 		k.mu.Lock()
 		s.stalled = false
 		k.mu.Unlock()

@@ -236,6 +236,9 @@ func (b *rebuild) switchOver(ctx context.Context) error {
 			}
 		} else if err := b.folding.catchUp(ctx, b.shard.journal, nil); err != nil {
 			return err
+		} else if !b.kind.written {
+			b.kind.drop(b.shard)
+			b.shard.view.shelf.forget() // what it lost is in the new records
 		}
 		if b.kind.trap != nil {
 			b.kind.trap(TrappedSwitching)

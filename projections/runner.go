@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -67,7 +68,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r := &Runner{kinds: make(map[string]*kind), log: cfg.Logger, stop: stop}
 	for _, c := range cfg.Kinds {
 		k := &kind{
-			fold: c.Fold, store: c.Store, log: cfg.Logger, trap: cfg.Trap, written: c.Written, linger: max(0, cfg.Linger),
+			fold: c.Fold, store: c.Store, log: cfg.Logger, trap: cfg.Trap, written: c.Written, linger: max(0, cfg.Linger), retry: retryAfter,
 			shards: make(map[Name]*shard), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
 		r.kinds[c.Fold.Name()] = k
@@ -278,10 +279,14 @@ func (k *kind) status(s *shard) (Status, error) {
 	if status.Journal > status.Position {
 		status.Lag = status.Journal - status.Position
 	}
+	var lost error
+	if !k.written {
+		lost = s.view.shelf.lost()
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if s.err != nil {
-		status.Problem = s.err.Error()
+	if err := cmp.Or(s.err, lost); err != nil {
+		status.Problem = err.Error()
 	}
 	if status.Problem+status.Unreadable != "" {
 		status.Advice = Remedy(status.View, s.view.name)

@@ -29,7 +29,8 @@ type shelf struct {
 	late    *shelved // nil when nothing was put since the shelf was given up
 	leaving *shelved // what is written to the store just now; nobody changes it
 	spare   *shelved
-	err     error // of the first that could not be written
+	err     error           // of the first that could not be written
+	told    func(err error) // who folds the view, of that error; nil for who writes the commits that it answers
 
 	takes atomic.Int64  // bytes of late, leaving and spare
 	put   atomic.Uint64 // the store's clock at the latest commit
@@ -169,11 +170,36 @@ func (s *shelf) empty(goOn bool) error {
 
 // forget lets records be taken again after some could not be written: those are lost, and the view is as its store is.
 func (s *shelf) forget() {
+	s.pace.hurry()
+	defer s.pace.calm()
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = nil
+}
+
+// tell has somebody told, with the shelf held, when records are lost: nobody reads the view between the loss and that.
+func (s *shelf) tell(told func(err error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = told
+}
+
+// lose gives up what could not be written, and what came behind it. It is called with mu held.
+func (s *shelf) lose(err error) {
+	s.err, s.late = err, nil
+	s.note()
+	if s.told != nil {
+		s.told(err)
+	}
+}
+
+// lost is why records are lost that are not taken again yet; nil when none are.
+func (s *shelf) lost() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.err
 }
 
 // still waits until nothing is on its way to the store, and reports whether that came to be.
@@ -236,9 +262,7 @@ func (s *shelf) write() {
 		}
 	}()
 	if err != nil {
-		s.err = fmt.Errorf("view %s of %s: write up to commit %d: %w", s.store.name, s.writer.view.name, leaving.head.Sequence, err)
-		s.late = nil
-		s.note()
+		s.lose(fmt.Errorf("view %s of %s: write up to commit %d: %w", s.store.name, s.writer.view.name, leaving.head.Sequence, err))
 		return
 	}
 	if s.late != nil && leaving.capacity() <= 2*s.store.shelves.roomNow() {
