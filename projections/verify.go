@@ -33,6 +33,8 @@ type VerifyConfig struct {
 	MayOwe func(catalog uint32) bool
 	// Heads are places that the journal is known to have gone through: signed ones. Any order.
 	Heads []Head
+	// Served is whether a server has the journal open, and so may have in memory what its files have lost.
+	Served bool
 	// Progress is told how many commits of how many were read; nil for nobody.
 	Progress func(done, total uint64)
 }
@@ -171,7 +173,7 @@ func (v *verification) run(ctx context.Context) (err error) {
 	if err := v.read(ctx); err != nil {
 		return err
 	}
-	v.files.report(&v.report, func(at Position, problem string) { v.checks.fault(at, nil, problem) })
+	v.files.report(&v.report, v.cfg.Served, func(at Position, problem string) { v.checks.fault(at, nil, problem) })
 	v.missed()
 	if err := v.repeated(ctx); err != nil {
 		return err

@@ -6,7 +6,8 @@ import (
 	"creditstream/events/journal"
 )
 
-// DamagedFile is a file of a journal's server that does not have commits any more as they were acknowledged.
+// DamagedFile is a file of a journal's server that does not have commits any more as they were acknowledged; or, where Last
+// is before First, that has something in front of First that no server wrote.
 type DamagedFile struct {
 	File    string `json:"file"`
 	First   uint64 `json:"first"` // the first commit that cannot be read from it
@@ -19,8 +20,10 @@ type DamagedFile struct {
 // What to do about a damaged file: the backup is made of what the server has in memory, and fails when that is gone.
 const (
 	adviceRescue = "take a backup now, while the server still has these commits in memory: credits backup TO (it fails when it is too late). Then stop the server and restore the backup into a new directory: credits restore TO --data DIR"
-	// AdviceRestore is for what nobody has in memory.
-	AdviceRestore = "stop the server, keep a copy of its directory, and restore the newest backup into a new one: credits restore FROM --data DIR"
+	// adviceRestore is for what nobody has in memory.
+	adviceRestore = "stop the server, keep a copy of its directory, and restore the newest backup into a new one: credits restore FROM --data DIR"
+	// adviceLook is for what took nothing away.
+	adviceLook = "no commit is lost; take a backup (credits backup TO), and find out what else writes to that directory"
 )
 
 // maxFiles bounds the places of files that are reported; all commits are counted.
@@ -35,15 +38,15 @@ type damagedFiles struct {
 // add takes up what comes next; of one file what follows on what is there already belongs to it.
 func (d *damagedFiles) add(f journal.FileDamage) {
 	d.commits += f.Last - f.First + 1
-	if n := len(d.files); n > 0 && d.files[n-1].File == f.File && d.files[n-1].Last+1 == f.First {
+	if n := len(d.files); n > 0 && d.files[n-1].File == f.File && d.files[n-1].Last+1 == f.First && f.Last >= f.First && d.files[n-1].Last >= d.files[n-1].First {
 		d.files[n-1].Last = f.Last
 	} else if n < maxFiles {
 		d.files = append(d.files, DamagedFile{File: f.File, First: f.First, Last: f.Last, Problem: f.Problem})
 	}
 }
 
-// report says so, and what to do. It is called when all of the journal was read.
-func (d *damagedFiles) report(r *Report, fault func(at Position, problem string)) {
+// report says so, and what to do; served is whether a server has the journal open. It is called when all of the journal was read.
+func (d *damagedFiles) report(r *Report, served bool, fault func(at Position, problem string)) {
 	r.Damaged, r.Files = d.commits, d.files
 	for i := range r.Files {
 		f := &r.Files[i]
@@ -52,10 +55,15 @@ func (d *damagedFiles) report(r *Report, fault func(at Position, problem string)
 			which = fmt.Sprintf("commits %d to %d", f.First, f.Last)
 		}
 		says := fmt.Sprintf("%s cannot be read from %s: %s", which, f.File, f.Problem)
-		f.Advice = AdviceRestore
-		if r.Lost == 0 {
+		switch {
+		case f.Last < f.First:
+			says = fmt.Sprintf("in front of commit %d, %s has what no server wrote: %s", f.First, f.File, f.Problem)
+			f.Advice = adviceLook
+		case served && r.Lost == 0:
 			says += "; the server still answers from its memory: what it forgets is lost, and its next start reads the disk"
 			f.Advice = adviceRescue
+		default:
+			f.Advice = adviceRestore
 		}
 		fault(Position{Sequence: f.First}, says)
 	}

@@ -68,32 +68,54 @@ func (j *Journal) audit(ctx context.Context, from, last uint64, damaged func(Fil
 	}
 	b := blockReading{j: j, link: &link, known: &known, blocks: j.cfg.Blocks(), yield: yield}
 	told, behind := uint64(0), uint64(0) // damage of commits up to there, and of what is in front of that one
+	passing := 0                         // troubles in a row that are no damage, or none that was not told
 	for link.next <= last {
+		before := link.next
 		if b.upTo(ctx, last) || b.full {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		d := b.damage
-		if d == nil || d.First <= told || d.First > d.Last && d.First <= behind {
-			return j.pullAll(ctx, &link, &known, last, yield)
+		if link.next > before {
+			passing = 0
 		}
-		err := j.pullAll(ctx, &link, &known, max(d.Last, link.next-1), func(c Commit, err error) bool {
-			b.full = !yield(c, err)
-			return !b.full
-		})
-		// A commit that is sound by itself, and that the server has no better, is no fault of a file.
-		if err == nil || b.fault == nil {
-			damaged(*d)
+		d, stop := b.damage, link.next
+		switch {
+		case d == nil || d.First <= told || d.First > d.Last && d.First <= behind:
+			d = nil
+			if passing++; passing > mostPassing {
+				stop = last // they are files of another make
+			}
+		case d.Last < link.next:
+			stop = 0
+		default:
+			stop = d.Last
+		}
+		var err error
+		if stop > 0 {
+			err = j.pullAll(ctx, &link, &known, stop, func(c Commit, err error) bool {
+				b.full = !yield(c, err)
+				return !b.full
+			})
+		}
+		if d != nil {
+			// A commit that is sound by itself, and that the server has no better, is no fault of a file.
+			if err == nil || b.fault == nil {
+				damaged(*d)
+			}
+			told, behind = max(told, d.Last), d.First
 		}
 		if err != nil || b.full {
 			return err
 		}
-		told, behind = max(told, d.Last), d.First
 	}
 	return nil
 }
+
+// mostPassing is how many commits in a row are asked of the server one by one because a file could not be read at
+// that moment, before all others are.
+const mostPassing = 16
 
 // blockReading is a reading from the blocks.
 type blockReading struct {

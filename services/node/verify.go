@@ -126,7 +126,9 @@ func (n *Node) VerifyBooks(ctx context.Context, v Verifying) (Verification, erro
 			if !v.wants(name) {
 				continue
 			}
-			report, err := n.views.runner.Verify(ctx, name, v.config(name, n.cfg.Data))
+			cfg := v.config(name, n.cfg.Data)
+			cfg.Served = true
+			report, err := n.views.runner.Verify(ctx, name, cfg)
 			if err != nil {
 				return Verification{}, fmt.Errorf("verify %s: %w", name, err)
 			}
@@ -309,9 +311,6 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 	report, err := projections.Verify(ctx, cfg)
 	if err != nil {
 		return report, err
-	}
-	for k := range report.Files {
-		report.Files[k].Advice = projections.AdviceRestore // no backup is made of what is not served
 	}
 	report.Views = append(report.Views, broken...)
 	for k := range report.Views {

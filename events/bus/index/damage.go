@@ -81,6 +81,9 @@ func (r *Reader) lookAgain(block uint32, sequence, to uint64) *Damage {
 	if e.found.Problem == nil {
 		return nil
 	}
+	if e.gap && e.offset == 0 && at == 0 && numbers[0] > 1 {
+		return r.gone(numbers, 0, sequence, to)
+	}
 	if e.gap && e.offset == 0 && at > 0 {
 		// What should be in front of it was at the end of the block before, as far as anybody can tell.
 		if numbers[at-1]+1 < numbers[at] {

@@ -115,14 +115,16 @@ func TestWhatIsDamagedIsNamed(t *testing.T) {
 		}
 		write(t, file(1), sound)
 	}
-	if err := os.Rename(file(1), file(1)+".away"); err != nil {
-		t.Fatal(err)
-	}
-	if found := survey(t, dir, many, want); len(found) != int(behind-first) || found[first] != name(1) {
-		t.Errorf("without the block: %v", found)
-	}
-	if err := os.Rename(file(1)+".away", file(1)); err != nil {
-		t.Fatal(err)
+	for n, c := range []struct{ first, behind uint64 }{{1, first}, {first, behind}} {
+		if err := os.Rename(file(n), file(n)+".away"); err != nil {
+			t.Fatal(err)
+		}
+		if found := survey(t, dir, many, want); len(found) != int(c.behind-c.first) || found[c.first] != name(n) {
+			t.Errorf("without block %d: %v", n+1, found)
+		}
+		if err := os.Rename(file(n)+".away", file(n)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if found := survey(t, dir, many, want); len(found) > 0 {
 		t.Errorf("when all is mended: %v", found)
