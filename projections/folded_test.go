@@ -51,15 +51,18 @@ func TestAViewRecoversWhatItsShelfLost(t *testing.T) {
 	s := newStand(t, vfs.NewMem())
 	s.add(t, w, nil)
 	s.await(t, w)
+	lose := func() {
+		for _, fold := range folds {
+			if lost := s.view(t, fold, acme).LoseShelf(errors.New("the disk took nothing")); lost == 0 {
+				t.Errorf("%s: nothing was on the shelf", fold.Name())
+			}
+		}
+	}
 	for _, c := range w.write(10, 10) {
 		s.runner.Feed(acme, c)
 	}
 	s.await(t, w)
-	for _, fold := range folds {
-		if lost := s.view(t, fold, acme).LoseShelf(errors.New("the disk took nothing")); lost == 0 {
-			t.Errorf("%s: nothing was on the shelf", fold.Name())
-		}
-	}
+	lose()
 	for _, c := range w.write(1, 10) {
 		s.runner.Feed(acme, c)
 	}
@@ -69,11 +72,7 @@ func TestAViewRecoversWhatItsShelfLost(t *testing.T) {
 		s.runner.Feed(acme, c)
 	}
 	s.await(t, w)
-	for _, fold := range folds {
-		if lost := s.view(t, fold, acme).LoseShelf(errors.New("the disk took nothing")); lost == 0 {
-			t.Errorf("%s: nothing was on the shelf again", fold.Name())
-		}
-	}
+	lose()
 	s.await(t, w)
 	s.check(t, w)
 }
