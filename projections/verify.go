@@ -35,6 +35,9 @@ type VerifyConfig struct {
 	Heads []Head
 	// Served is whether a server has the journal open, and so may have in memory what its files have lost.
 	Served bool
+	// Found is what the journal's files had before a server was started on them for this verification: what is damaged is
+	// told as it was then, and what could be read then belongs to the journal. nil when nobody looked.
+	Found *FoundFiles
 	// Progress is told how many commits of how many were read; nil for nobody.
 	Progress func(done, total uint64)
 }
@@ -59,7 +62,7 @@ type Report struct {
 	// Lost counts commits that are missing, changed or unreadable, from the first such one to the end.
 	Lost uint64 `json:"lost"`
 	// Damaged counts commits that their file does not have any more as they were, and Files says where: as long as they
-	// are not lost, the server has them in memory.
+	// are not lost, the server has them in memory. Of a stopped server it is what its files had when they were found.
 	Damaged uint64        `json:"damaged"`
 	Files   []DamagedFile `json:"files,omitempty"`
 	// Doubled counts what took effect twice: an idempotency key, a purchase.
@@ -104,7 +107,8 @@ type ViewReport struct {
 	Position uint64 `json:"position"` // the commit at which it was compared
 	Records  string `json:"records"`  // "equal", "different", or why they could not be compared
 	Count    uint64 `json:"different"`
-	// Advice is the command to give next, where the records are not equal.
+	// Advice is the command to give next, where the records are not equal; "" when the journal lacks commits, so that there is
+	// nothing to make a view anew from before it was restored.
 	Advice string `json:"advice,omitempty"`
 }
 
@@ -117,6 +121,7 @@ const maxFaults = 100
 func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 	name := cfg.Journal.Name()
 	v := &verification{cfg: cfg, report: Report{Tenant: name.Tenant, Shard: name.Shard, Journal: cfg.Journal.Start().Journal, Views: []ViewReport{}}}
+	v.files = newDamagedFiles(cfg.Found)
 	err := v.run(ctx)
 	r := &v.report
 	r.OK = err == nil && r.Lost+r.Damaged+r.Doubled+r.Overdrawn+r.Unbalanced+r.Nonsensical+r.Disordered+r.Unfenced+r.Rewritten+r.Different == 0
@@ -189,7 +194,11 @@ func (v *verification) run(ctx context.Context) (err error) {
 // read goes over the journal once, for the checks and for all twins.
 func (v *verification) read(ctx context.Context) error {
 	j, r := v.cfg.Journal, &v.report
-	total := j.Head().Sequence
+	head := j.Head().Sequence
+	total := head
+	if v.cfg.Found != nil {
+		total = max(head, v.cfg.Found.Last)
+	}
 	for _, t := range v.twins {
 		t.start()
 		defer t.stop()
@@ -225,7 +234,11 @@ func (v *verification) read(ctx context.Context) error {
 	}
 	if r.Position < total {
 		r.Lost += total - r.Position
-		v.checks.fault(Position{Sequence: r.Position + 1}, nil, fmt.Sprintf("the journal ends here; commit %d was acknowledged", total))
+		known := "was acknowledged"
+		if total > head {
+			known = "could be read from its files as they were found"
+		}
+		v.checks.fault(Position{Sequence: r.Position + 1}, nil, fmt.Sprintf("the journal ends here; commit %d %s", total, known))
 	}
 	if v.cfg.Progress != nil {
 		v.cfg.Progress(r.Position, max(total, r.Position))
@@ -331,7 +344,7 @@ type read struct {
 
 func (v *verification) decode(ctx context.Context, to chan<- read) error {
 	prev, decoder := v.cfg.Journal.Start(), newOwnDecoder()
-	for c, err := range v.cfg.Journal.Audit(ctx, 1, v.files.add) {
+	for c, err := range v.cfg.Journal.Audit(ctx, 1, v.files.audited) {
 		if err != nil && !errors.Is(err, journal.ErrDamaged) {
 			return fmt.Errorf("%w: %w", errUnfinished, err)
 		}

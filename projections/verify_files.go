@@ -1,7 +1,9 @@
 package projections
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"creditstream/events/journal"
 )
@@ -15,6 +17,30 @@ type DamagedFile struct {
 	Problem string `json:"problem"`
 	// Advice says what to do next.
 	Advice string `json:"advice"`
+}
+
+// FoundFiles is what a journal's files had before a server was started on them to read it. A server changes what it cannot
+// read, so that afterwards another file may look damaged, or more of it.
+type FoundFiles struct {
+	// Last is the last commit that could be read from them; 0: none.
+	Last uint64
+	// Damaged is what could not be read in front of it, in its order.
+	Damaged []journal.FileDamage
+}
+
+// AddFound adds to the report of a journal that could not be opened what its files had.
+func (r *Report) AddFound(found *FoundFiles) {
+	files := newDamagedFiles(found)
+	for _, f := range files.found {
+		if f.First <= f.Last {
+			r.Lost = max(r.Lost, found.Last-f.First+1)
+		}
+	}
+	files.report(r, false, func(at Position, problem string) {
+		if len(r.Faults) < maxFaults {
+			r.Faults = append(r.Faults, Fault{Sequence: at.Sequence, Problem: problem})
+		}
+	})
 }
 
 // What to do about a damaged file: the backup is made of what the server has in memory, and fails when that is gone.
@@ -33,6 +59,30 @@ const maxFiles = 100
 type damagedFiles struct {
 	commits uint64
 	files   []DamagedFile
+	found   []journal.FileDamage // before a server was started
+}
+
+// newDamagedFiles begins with what was found; nil: nobody looked.
+func newDamagedFiles(found *FoundFiles) damagedFiles {
+	var d damagedFiles
+	if found == nil {
+		return d
+	}
+	for _, f := range found.Damaged {
+		d.add(f)
+	}
+	d.found = found.Damaged
+	return d
+}
+
+// audited takes up what an audit tells, unless it begins in what was found: all of that is the same damage, and what the
+// server made of it.
+func (d *damagedFiles) audited(f journal.FileDamage) {
+	if !slices.ContainsFunc(d.found, func(known journal.FileDamage) bool {
+		return known.First == f.First || known.First <= f.Last && f.First <= known.Last
+	}) {
+		d.add(f)
+	}
 }
 
 // add takes up what comes next; of one file what follows on what is there already belongs to it.
@@ -47,6 +97,7 @@ func (d *damagedFiles) add(f journal.FileDamage) {
 
 // report says so, and what to do; served is whether a server has the journal open. It is called when all of the journal was read.
 func (d *damagedFiles) report(r *Report, served bool, fault func(at Position, problem string)) {
+	slices.SortStableFunc(d.files, func(a, b DamagedFile) int { return cmp.Compare(a.First, b.First) })
 	r.Damaged, r.Files = d.commits, d.files
 	for i := range r.Files {
 		f := &r.Files[i]

@@ -210,6 +210,28 @@ func TestVerifyComputesTheChainItself(t *testing.T) {
 	}
 }
 
+// No view is made anew from a journal that lacks commits: one that is ahead of its end gets no advice.
+func TestNoRebuildIsAdvisedOfAJournalThatLacksCommits(t *testing.T) {
+	w := newWriter(t, connect(t), acme, trial.New(1, 3))
+	w.write(10, 20)
+	s := newStand(t, vfs.NewMem())
+	s.add(t, w, nil)
+	s.await(t, w)
+	cfg := projections.VerifyConfig{Journal: tampered{w.journal, 7}, Scratch: t.TempDir()}
+	for _, fold := range folds {
+		cfg.Views = append(cfg.Views, projections.VerifiedView{Fold: fold, View: s.view(t, fold, acme)})
+	}
+	r, err := projections.Verify(t.Context(), cfg)
+	if err != nil || r.Lost == 0 || len(r.Views) != len(folds) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, view := range r.Views {
+		if !strings.Contains(view.Records, "the journal ends at 6") || view.Advice != "" {
+			t.Errorf("%+v", view)
+		}
+	}
+}
+
 // cutOff is a journal whose reader loses its server on the way.
 type cutOff struct {
 	*journal.Journal

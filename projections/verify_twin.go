@@ -116,8 +116,9 @@ func (t *twin) add(c Commit) {
 
 func (v *verification) compare(ctx context.Context, t *twin) error {
 	report := ViewReport{View: t.Fold.Name(), Position: t.head.Sequence, Records: RecordsEqual}
+	ahead := t.problem == "" && !t.reached
 	defer func() {
-		if report.Records != RecordsEqual {
+		if report.Records != RecordsEqual && !ahead && v.report.Lost == 0 {
 			report.Advice = Remedy(report.View, t.View.name)
 		}
 		v.report.Views = append(v.report.Views, report)
@@ -126,7 +127,7 @@ func (v *verification) compare(ctx context.Context, t *twin) error {
 	case t.problem != "":
 		report.Records = t.problem
 		return nil
-	case !t.reached:
+	case ahead:
 		report.Records = fmt.Sprintf("it is at commit %d, the journal ends at %d", t.head.Sequence, v.report.Position)
 		return nil
 	}

@@ -196,7 +196,8 @@ way, and compare every record of every view. Exit code 1 if anything is lost, da
 overdrawn or different. Damaged is what a running server has in memory and its files have not: a
 backup rescues it as long as it is not lost. Without --tenant all tenants are verified, those that are not served included.
 
-With --data the directory of a stopped server is verified as it is found: nothing is healed first.
+With --data the directory of a stopped server is verified as it is found: nothing is healed first. Keep a
+copy of one that may be damaged: the NATS server that reads the journals may cut off what follows on damage.
 With --head a history that was written anew is refused: the journals must have gone through the
 signed heads of the file ("credits serve --heads", or GET /v1/tenants/TENANT/journal/head, one a line).`,
 		Example: "  credits verify\n  credits verify --tenant tecpet --data ./data --output json\n  credits verify --head /mnt/elsewhere/heads.ndjson",
@@ -264,7 +265,10 @@ func printVerification(w io.Writer, found verification) {
 		}
 		for _, v := range b.Views {
 			if v.Records != "equal" {
-				fmt.Fprintf(w, "  %s/%d view %s: %s\n    to make it anew: %s\n", b.Tenant, b.Shard, v.View, v.Records, v.Advice)
+				fmt.Fprintf(w, "  %s/%d view %s: %s\n", b.Tenant, b.Shard, v.View, v.Records)
+			}
+			if v.Advice != "" {
+				fmt.Fprintf(w, "    to make it anew: %s\n", v.Advice)
 			}
 		}
 		printDifferences(w, b.Differences)

@@ -32,5 +32,10 @@ func (b *BlockReader) File() string { return b.reader.File() }
 
 // streamDir is where the server keeps a stream of the internal account.
 func (s *Server) streamDir(stream string) string {
-	return filepath.Join(s.storeDir, "jetstream", InternalAccount, "streams", stream)
+	return filepath.Join(StreamsDir(s.storeDir), stream)
+}
+
+// StreamsDir is where a server keeps the streams of the internal account, each in a directory of its name.
+func StreamsDir(storeDir string) string {
+	return filepath.Join(storeDir, "jetstream", InternalAccount, "streams")
 }

@@ -55,10 +55,8 @@ func journalsOf(ctx context.Context, nc *nats.Conn, data string) (map[journal.Na
 	known := make(map[journal.Name]bool)
 	names := js.StreamNames(ctx)
 	for stream := range names.Name() {
-		if rest, ok := strings.CutPrefix(stream, "JOURNAL_"); ok {
-			if name, ok := parseName(rest); ok {
-				known[name] = true
-			}
+		if name, ok := nameOf(stream); ok {
+			known[name] = true
 		}
 	}
 	if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
@@ -79,6 +77,15 @@ func journalsOf(ctx context.Context, nc *nats.Conn, data string) (map[journal.Na
 		}
 	}
 	return known, nil
+}
+
+// nameOf is the journal that a stream has, if it has one.
+func nameOf(stream string) (journal.Name, bool) {
+	rest, ok := strings.CutPrefix(stream, "JOURNAL_")
+	if !ok {
+		return journal.Name{}, false
+	}
+	return parseName(rest)
 }
 
 // openJournals are those that are open, by name.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"creditstream/events/bus"
+	"creditstream/events/bus/index"
 	"creditstream/events/journal"
 	"creditstream/projections"
 	accountsview "creditstream/projections/accounts"
@@ -177,35 +178,13 @@ func sorted(names map[journal.Name]bool) []journal.Name {
 	return list
 }
 
-// VerifyData verifies the directory of a stopped server as it is found: nothing is taken over, appended, healed
-// or built anew. (The NATS server that reads the journals does what it does at every start: without its index
-// it cuts a block off at the first message that it cannot read.)
-func VerifyData(ctx context.Context, data string, log *slog.Logger, v Verifying) (_ Verification, err error) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	unlock, err := bus.LockDir(data)
-	if err != nil {
-		return Verification{}, err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	server, err := bus.Start(ctx, bus.Config{StoreDir: filepath.Join(data, "nats"), Logger: log})
-	if err != nil {
-		return Verification{}, err
-	}
-	defer server.Shutdown()
-	i := inspection{data: data, log: log, bus: server}
-	defer func() { err = errors.Join(err, i.close()) }()
-	i.openStores()
-	return i.run(ctx, server, &v)
-}
-
 // inspection looks at journals, and views, as they are found.
 type inspection struct {
 	data   string
 	log    *slog.Logger
 	bus    *bus.Server // that has the journals; nil when it is elsewhere
 	stores []inspected
+	found  map[journal.Name]*index.Found // in the files, before there was a server; nil where nobody looked
 }
 
 // inspected is the store of one kind of view, or why it cannot be opened.
@@ -288,10 +267,16 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 		opened.Blocks = blocksOf(i.bus, name)
 	}
 	j, err := journal.Open(ctx, nc, opened)
+	found := foundFiles(i.found[name])
 	if err != nil {
-		return refusal(name, err), ctx.Err()
+		report := refusal(name, err)
+		if found != nil {
+			report.AddFound(found)
+		}
+		return report, ctx.Err()
 	}
 	cfg := v.config(name, i.data)
+	cfg.Found = found
 	cfg.Journal = j
 	var broken []projections.ViewReport
 	for _, s := range i.stores {
@@ -312,18 +297,31 @@ func (i *inspection) journal(ctx context.Context, server connector, name journal
 	if err != nil {
 		return report, err
 	}
-	report.Views = append(report.Views, broken...)
-	for k := range report.Views {
-		if v := &report.Views[k]; v.Records != projections.RecordsEqual {
-			v.Advice = projections.Remedy(v.View, name) + " --data " + i.data
-		}
+	for _, b := range broken {
+		b.Advice = projections.Remedy(b.View, name)
+		report.Views = append(report.Views, b)
 	}
 	report.OK = report.OK && len(broken) == 0
-	if err := j.CheckAnchor(ctx); err != nil {
+	err = j.CheckAnchor(ctx)
+	if err != nil {
 		report.OK, report.Barred = false, err.Error()
 		report.Faults = append(report.Faults, projections.Fault{Sequence: journal.SequenceOf(err), Problem: err.Error()})
 	}
+	i.advise(&report, report.Lost > 0 || errors.Is(err, journal.ErrDamaged))
 	return report, ctx.Err()
+}
+
+// advise makes what is to be done about views good for this directory. From a journal that lacks commits no view can be made
+// anew: a directory into which it is restored makes its own.
+func (i *inspection) advise(report *projections.Report, lacks bool) {
+	for k := range report.Views {
+		switch v := &report.Views[k]; {
+		case lacks:
+			v.Advice = ""
+		case v.Advice != "":
+			v.Advice += " --data " + i.data
+		}
+	}
 }
 
 // Rebuild folds a journal's view anew beside the live one and switches to it when both are equal.

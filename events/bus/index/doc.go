@@ -20,7 +20,8 @@
 // What the files look like is known from server/filestore.go of the version named by [ReadFor], and held to that
 // server by the tests; with any other version nothing is carried. Start reading at carry.go, which does all the input
 // and output; state.go is the index and record.go what is appended, and both are pure. meta.go says which streams.
-// messages.go is [Reader], and damage.go says what it could not read because a file is damaged.
+// messages.go is [Reader], damage.go says what it could not read because a file is damaged, and survey.go reads a whole stream
+// before a server changes it.
 //
 // It imports NATS for the configuration of a stream, the hash that NATS uses, and nothing of this module.
 package index
