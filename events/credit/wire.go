@@ -82,6 +82,10 @@ func (c *Encoder) Body() []byte {
 	return body
 }
 
+// Begun is what the next body begins with, as far as entries were added: the Encoder's, until Body returned and Add is
+// called again.
+func (c *Encoder) Begun() []byte { return c.body }
+
 // reset forgets what was added: what the marks point at is not ours to keep.
 func (c *Encoder) reset() {
 	clear(c.marks)

@@ -1,9 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -74,12 +77,12 @@ func newPendingRing(subject string, size, replicas int, lastID string) pendingRi
 func (r *pendingRing) at(i int) *attempt { return &r.slots[(r.first+i)%len(r.slots)] }
 
 // push adds the attempt to append body after prev, which is the last one in the
-// ring, or the journal's end when that is empty. publish says whether it is to be
-// sent at once.
-func (r *pendingRing) push(prev Head, body []byte, done func(Head, error)) (a *attempt, publish bool) {
+// ring, or the journal's end when that is empty; hash is the one after it. publish
+// says whether it is to be sent at once.
+func (r *pendingRing) push(prev Head, hash Hash, body []byte, done func(Head, error)) (a *attempt, publish bool) {
 	r.count++
 	a = r.at(r.count - 1)
-	a.fill(prev, body, done)
+	a.fill(prev, hash, body, done)
 	a.id = r.writer + "." + strconv.FormatUint(a.head.Sequence, 10)
 	a.lines.id[0] = a.id
 	a.expectID("")
@@ -101,9 +104,9 @@ func (r *pendingRing) pop() (head Head, done func(Head, error)) {
 }
 
 // fill makes the attempt to append body after prev, which may be in flight.
-func (a *attempt) fill(prev Head, body []byte, done func(Head, error)) {
+func (a *attempt) fill(prev Head, hash Hash, body []byte, done func(Head, error)) {
 	a.prev, a.done = prev.Hash, done
-	a.head = Head{Journal: prev.Journal, Sequence: prev.Sequence + 1, Hash: nextHash(prev.Hash, body)}
+	a.head = Head{Journal: prev.Journal, Sequence: prev.Sequence + 1, Hash: hash}
 	l := &a.lines
 	l.hash[0], l.prev[0] = a.head.Hash.String(), prev.Hash.String()
 	l.expectedSeq[0] = strconv.FormatUint(prev.Sequence, 10)
@@ -137,34 +140,106 @@ func (j *Journal) Append(body []byte, done func(Head, error)) error {
 	if len(body) > MaxBody {
 		return fmt.Errorf("append to journal %s: %w: %d bytes, the limit is %d", j.cfg.Name, ErrTooLarge, len(body), MaxBody)
 	}
+	prev, err := j.mayAppend()
+	if err != nil {
+		return err
+	}
+	// Neither here nor in publish, where a large commit takes long, does the ack of the one before it wait.
+	hash := j.begun.hash(prev.Hash, body)
+	j.wire.Lock()
+	defer j.wire.Unlock()
+	a, publish, err := j.push(prev, hash, body, done)
+	if publish {
+		j.publish(a)
+	}
+	return err
+}
+
+// mayAppend returns what the next append follows, or why there can be none.
+func (j *Journal) mayAppend() (prev Head, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.dead != nil {
-		return j.dead
+		return Head{}, j.dead
 	}
 	if j.pending.count == len(j.pending.slots) {
-		return fmt.Errorf("append to journal %s: %w", j.cfg.Name, ErrBusy)
+		return Head{}, fmt.Errorf("append to journal %s: %w", j.cfg.Name, ErrBusy)
 	}
 	if j.writer == nil {
 		if err := j.startWriter(); err != nil {
-			return fmt.Errorf("append to journal %s: %w", j.cfg.Name, err)
+			return Head{}, fmt.Errorf("append to journal %s: %w", j.cfg.Name, err)
 		}
 	}
-	a, publish := j.pending.push(j.tail, body, done)
-	j.tail = a.head
-	if publish {
-		j.send(a)
-	}
-	return nil
+	return j.tail, nil
 }
 
-// send publishes an attempt, for the first time or again. What the connection
-// refuses now is unknown like an ack that does not come, and is repeated.
-func (j *Journal) send(a *attempt) {
-	a.msg.Reply = j.writer.inbox
-	if err := j.nc.PublishMsg(&a.msg); err != nil {
-		j.stallLocked("publish: " + err.Error())
+// push puts an append where it waits for its outcome. It is called with j.wire held.
+func (j *Journal) push(prev Head, hash Hash, body []byte, done func(Head, error)) (a *attempt, publish bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.dead != nil {
+		return nil, false, j.dead
 	}
+	a, publish = j.pending.push(prev, hash, body, done)
+	j.tail = a.head
+	return a, publish, nil
+}
+
+// publish sends an attempt, for the first time or again, unless it has its outcome by now. What the connection refuses
+// is unknown like an ack that does not come, and is repeated. It is called with j.wire held, and without j.mu, which the
+// acks want.
+func (j *Journal) publish(a *attempt) {
+	j.mu.Lock()
+	msg := nats.Msg{Subject: a.msg.Subject, Reply: j.writer.inbox, Header: a.msg.Header, Data: a.msg.Data}
+	pending := a.done != nil
+	j.mu.Unlock()
+	if !pending {
+		return
+	}
+	if err := j.nc.PublishMsg(&msg); err != nil {
+		j.writer.stall("publish: " + err.Error())
+	}
+}
+
+// Begun tells the journal what there is by now of the body of the next append, so that it is hashed before the rest is
+// there: then less is left to do once it is. Each call has all of it from the beginning, in memory that is not changed
+// before Append, which is called from the same goroutine. A body that begins otherwise is hashed as a whole.
+func (j *Journal) Begun(body []byte) {
+	j.mu.Lock()
+	prev := j.tail.Hash
+	j.mu.Unlock()
+	j.begun.add(prev, body)
+}
+
+// begun is the hash of a body as far as it is there.
+type begun struct {
+	digest hash.Hash // of the hash before it, and body
+	body   []byte
+}
+
+// add hashes what was not there at the last call.
+func (b *begun) add(prev Hash, body []byte) {
+	if b.digest == nil {
+		b.digest = sha256.New()
+	}
+	if len(b.body) == 0 || len(body) < len(b.body) {
+		b.digest.Reset()
+		b.digest.Write(prev[:])
+		b.body = nil
+	}
+	b.digest.Write(body[len(b.body):])
+	b.body = body
+}
+
+// hash is SHA-256(prev ‖ body), and forgets what had begun.
+func (b *begun) hash(prev Hash, body []byte) (h Hash) {
+	if !bytes.HasPrefix(body, b.body) {
+		b.body = nil
+	}
+	b.add(prev, body)
+	b.digest.Sum(h[:0])
+	b.body = nil
+	return h
 }
 
 // TakeOver makes this the journal's writer. What recovery left in the page cache

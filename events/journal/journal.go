@@ -85,6 +85,10 @@ type Journal struct {
 	id     identity
 	start  Hash
 	anchor *anchor
+	begun  begun // of the goroutine that appends
+
+	// wire is held while attempts are made, changed or published: that is in order. Who wants mu as well takes it second.
+	wire sync.Mutex
 
 	mu      sync.Mutex
 	head    Head // last acknowledged

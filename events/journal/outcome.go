@@ -137,14 +137,20 @@ func (w *writer) settle(sequence uint64) {
 		head, done := j.pending.pop()
 		j.head = head
 		j.tellLocked()
+		var next *attempt
 		if j.pending.count >= j.pending.window {
-			j.send(j.pending.at(j.pending.window - 1))
+			next = j.pending.at(j.pending.window - 1)
 		}
 		if j.stall != "" {
 			j.cfg.Logger.Info("appends are acknowledged again", "sequence", head.Sequence)
 			j.stall = ""
 		}
 		j.mu.Unlock()
+		if next != nil {
+			j.wire.Lock()
+			j.publish(next)
+			j.wire.Unlock()
+		}
 		w.ticks, w.patience, w.suspicions = 0, ticksPerTimeout, 0
 		done(head, nil)
 	}
@@ -180,13 +186,19 @@ func (w *writer) tick() {
 // by their own commits, which resolve finds.
 func (w *writer) repeat() {
 	j := w.j
+	j.wire.Lock()
+	defer j.wire.Unlock()
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	if j.stall == "" {
 		j.stallLocked("no ack within " + j.cfg.AckTimeout.String())
 	}
-	for i := range min(j.pending.count, j.pending.window) {
-		j.send(j.pending.at(i))
+	attempts := make([]*attempt, 0, min(j.pending.count, j.pending.window))
+	for i := range cap(attempts) {
+		attempts = append(attempts, j.pending.at(i))
+	}
+	j.mu.Unlock()
+	for _, a := range attempts {
+		j.publish(a)
 	}
 }
 
@@ -254,12 +266,15 @@ func (w *writer) findDamage(ctx context.Context, prev Head) (damage, err error) 
 // has just shown that its end is ours.
 func (w *writer) trustSequence() {
 	j := w.j
+	j.wire.Lock()
+	defer j.wire.Unlock()
 	j.mu.Lock()
-	defer j.mu.Unlock()
+	a := j.pending.at(0)
 	if j.pending.count > 0 {
-		j.pending.at(0).expectID("")
-		j.send(j.pending.at(0))
+		a.expectID("")
 	}
+	j.mu.Unlock()
+	j.publish(a)
 }
 
 // suspect counts how often in a row the journal looked damaged.

@@ -19,8 +19,9 @@ func TestWireFormatIsFrozen(t *testing.T) {
 	}
 	ring := newPendingRing(name.Subject(), 2, 1, "")
 	ring.writer = "WRITER"
-	first, _ := ring.push(start, []byte(`[]`), nil)
-	second, _ := ring.push(first.head, []byte(`[{"specversion":"1.0"}]`), nil)
+	bodies := [][]byte{[]byte(`[]`), []byte(`[{"specversion":"1.0"}]`)}
+	first, _ := ring.push(start, nextHash(start.Hash, bodies[0]), bodies[0], nil)
+	second, _ := ring.push(first.head, nextHash(first.head.Hash, bodies[1]), bodies[1], nil)
 	for i, test := range []struct {
 		got  nats.Header
 		want nats.Header

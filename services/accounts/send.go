@@ -95,8 +95,12 @@ func (s *Shard) append(p part) (err error) {
 			err = fmt.Errorf("a commit broke an invariant: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if err = s.encoder.Add(p.entries); err != nil || p.last == nil {
+	if err = s.encoder.Add(p.entries); err != nil {
 		return err
+	}
+	if p.last == nil {
+		s.journal.Begun(s.encoder.Begun())
+		return nil
 	}
 	o := p.last
 	o.body = s.encoder.Body()
