@@ -53,14 +53,22 @@ func isDamage(err error) bool {
 // errBroken is for what Pebble panics about while it opens a store.
 var errBroken = errors.New("the store cannot be read")
 
-// openPebble opens a database. What Pebble reads in a damaged one may be nonsense to it.
+// openPebble opens a database, and begins to merge its tables then. What Pebble reads in a damaged one may be nonsense to it.
 func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	m := newMerges()
+	o.Experimental.CompactionScheduler = m
 	defer func() {
 		if reason := recover(); reason != nil {
 			db, err = nil, fmt.Errorf("%w: %v", errBroken, reason)
 		}
+		if err != nil {
+			m.Unregister()
+		}
 	}()
-	return pebble.Open(dir, o)
+	if db, err = pebble.Open(dir, o); err == nil {
+		m.begin()
+	}
+	return db, err
 }
 
 // caretaker looks after the directory of a store that is not open.
