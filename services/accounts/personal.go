@@ -51,7 +51,7 @@ func (s *Shard) sealed(ctx context.Context, r Request, opening bool) (Request, e
 // firstSealer makes the key of an account that has none, nil if there is no such account: whoever sends
 // texts for accounts that do not exist makes no keys.
 func (s *Shard) firstSealer(ctx context.Context, account string) (Sealer, error) {
-	a, err := s.view.Load(account)
+	a, err := s.View().Load(account)
 	if err != nil || !a.Exists() {
 		return nil, err
 	}
