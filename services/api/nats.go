@@ -180,19 +180,11 @@ func (e *entrance) arrived(m *nats.Msg) {
 			e.lane = l
 		}
 	}
-	l.mu.Lock()
-	if most := d.limits.waiting; most >= 0 && l.waitingBytes > most {
-		l.mu.Unlock()
+	start, taken := l.put(q, operation != "usage", d.limits.waiting)
+	if !taken {
 		d.refuse(q, operation, tooMany("too many requests of this tenant are waiting"), 0)
 		return
 	}
-	l.waiting = append(l.waiting, q)
-	l.waitingBytes += len(m.Data) + messageWeight
-	start := l.running < lanesAtOnce
-	if start {
-		l.running++
-	}
-	l.mu.Unlock()
 	if start {
 		d.start(l)
 	}

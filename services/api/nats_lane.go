@@ -14,7 +14,8 @@ import (
 )
 
 // lane is the requests of one tenant. What arrives while batches are under way is the next batch: alone a
-// request goes at once, and under load they share decisions and commits. No tenant waits for another's.
+// request goes at once, and under load they share decisions and commits. No tenant waits for another's, and who only
+// asks waits for no commit.
 type lane struct {
 	door   *NATSDoor
 	tenant *accounts.Tenant
@@ -22,10 +23,33 @@ type lane struct {
 	mu           sync.Mutex
 	waiting      []question
 	waitingBytes int
+	asked        bool // something among waiting asks, and needs no commit
 	running      int
+	recording    int // messages with usage that are being decided, made durable and answered
 }
 
-// run serves batches until nothing waits.
+// worthwhile reports whether what waits is a batch by itself. As long as others wait for the disk, fewer than they are gain
+// by waiting for more: they would have a commit of their own that costs as much as a large one.
+func (l *lane) worthwhile() bool { return l.asked || len(l.waiting) >= l.recording }
+
+// put lets a message wait, one that only asks or one with usage, unless more than so many bytes wait already (negative: no
+// matter how many). start says that the lane has to be run once more.
+func (l *lane) put(q question, asks bool, most int) (start, taken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if most >= 0 && l.waitingBytes > most {
+		return false, false
+	}
+	l.waiting = append(l.waiting, q)
+	l.waitingBytes += len(q.Data) + messageWeight
+	l.asked = l.asked || asks
+	if start = l.running < lanesAtOnce && l.worthwhile(); start {
+		l.running++
+	}
+	return start, true
+}
+
+// run serves batches until nothing waits, or too little while another is at it.
 func (l *lane) run() {
 	w := laneWorks.Get().(*laneWork)
 	defer laneWorks.Put(w)
@@ -40,25 +64,34 @@ func (l *lane) run() {
 	}
 }
 
-// take moves the next batch into dst, or counts the caller as gone when nothing waits.
+// take moves the next batch into dst, or counts the caller as gone when nothing waits, or nothing worthwhile: then another
+// runs, who comes here after it.
 func (l *lane) take(dst []question) []question {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.waiting) == 0 || !l.worthwhile() {
+		l.running--
+		return nil
+	}
 	size, n := 0, 0
 	for n < len(l.waiting) && n < laneMessages && size < laneBatch {
 		size += len(l.waiting[n].Data)
 		n++
-	}
-	if n == 0 {
-		l.running--
-		return nil
 	}
 	dst = append(dst, l.waiting[:n]...)
 	rest := copy(l.waiting, l.waiting[n:])
 	clear(l.waiting[rest:])
 	l.waiting = l.waiting[:rest]
 	l.waitingBytes -= size + n*messageWeight
+	l.asked = l.asked && rest > 0
 	return dst
+}
+
+// records notes that so many messages with usage more, or fewer, are decided, made durable and answered.
+func (l *lane) records(uses int) {
+	l.mu.Lock()
+	l.recording += uses
+	l.mu.Unlock()
 }
 
 // laneWork is what serving a batch takes; its memory serves the next one. A lane under load is left and taken up again
@@ -96,30 +129,48 @@ func (w *laneWork) serve(l *lane) {
 		}
 		return
 	}
-	w.uses, w.events, w.requests = w.uses[:0], w.events[:0], w.requests[:0]
+	uses := w.batch[:0]
 	for _, q := range w.batch {
 		operation := operationIn(q)
-		if len(q.Data) > maxBatch {
+		switch {
+		case len(q.Data) > maxBatch:
 			d.refuse(q, operation, tooLarge(maxBatch), 0)
-			continue
+		case operation == "usage":
+			uses = append(uses, q)
+		default:
+			l.answer(ctx, q, operation, started)
 		}
-		if operation == "usage" {
-			w.decode(l, q)
-			continue
-		}
-		body, err := l.ask(ctx, operation, q.Data)
-		if err != nil {
-			d.refuse(q, operation, err, scaleOf(l.tenant))
-			continue
-		}
-		d.answer(q, operation, body, started)
 	}
-	w.carryOut(ctx, l, started)
-	clear(w.events)
-	clear(w.requests)
+	w.record(ctx, l, uses, started)
 }
 
 func operationIn(q question) string { return q.Subject[strings.LastIndexByte(q.Subject, '.')+1:] }
+
+// record decides all usage of a batch together, waits until it is durable and answers each message.
+func (w *laneWork) record(ctx context.Context, l *lane, uses []question, started time.Time) {
+	l.records(len(uses))
+	defer l.records(-len(uses))
+	w.uses, w.events, w.requests = w.uses[:0], w.events[:0], w.requests[:0]
+	for _, q := range uses {
+		w.decode(l, q)
+	}
+	answers := withFaults(l.tenant.DoAll(ctx, w.requests), w.events)
+	if ctx.Err() != nil {
+		w.requests = nil // they may wait in the shard still
+	}
+	r := results{scale: scaleOf(l.tenant)}
+	for _, u := range w.uses {
+		r.answers = answers[u.from:u.to]
+		if unknown := r.allUnknown(); unknown != nil {
+			l.door.refuse(u.question, "usage", unknown, r.scale)
+			continue
+		}
+		w.out = r.appendJSON(w.out[:0])
+		l.door.answer(u.question, "usage", w.out, started)
+	}
+	clear(w.events)
+	clear(w.requests)
+}
 
 func (w *laneWork) decode(l *lane, q question) {
 	use := natsUse{question: q, from: len(w.events)}
@@ -138,25 +189,16 @@ func (w *laneWork) decode(l *lane, q question) {
 	w.uses = append(w.uses, use)
 }
 
-// carryOut decides all usage of the batch together and answers each message.
-func (w *laneWork) carryOut(ctx context.Context, l *lane, started time.Time) {
-	answers := withFaults(l.tenant.DoAll(ctx, w.requests), w.events)
-	if ctx.Err() != nil {
-		w.requests = nil // they may wait in the shard still
+// answer answers a question.
+func (l *lane) answer(ctx context.Context, q question, operation string, started time.Time) {
+	body, err := l.ask(ctx, operation, q.Data)
+	if err != nil {
+		l.door.refuse(q, operation, err, scaleOf(l.tenant))
+		return
 	}
-	r := results{scale: scaleOf(l.tenant)}
-	for _, u := range w.uses {
-		r.answers = answers[u.from:u.to]
-		if unknown := r.allUnknown(); unknown != nil {
-			l.door.refuse(u.question, "usage", unknown, r.scale)
-			continue
-		}
-		w.out = r.appendJSON(w.out[:0])
-		l.door.answer(u.question, "usage", w.out, started)
-	}
+	l.door.answer(q, operation, body, started)
 }
 
-// ask answers a question.
 func (l *lane) ask(ctx context.Context, operation string, text []byte) ([]byte, error) {
 	sent, err := parseObject(text)
 	if err != nil {
