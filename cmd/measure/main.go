@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -108,14 +109,11 @@ which take hours and 100 GB.`,
 				return err
 			}
 			curves, err := scale.Run(cmd.Context(), cfg)
-			if err != nil {
-				return err
+			if *output == "json" && len(curves) > 0 {
+				return errors.Join(err, json.NewEncoder(os.Stdout).Encode(curves))
 			}
-			if *output == "json" {
-				return json.NewEncoder(os.Stdout).Encode(curves)
-			}
-			scale.Print(os.Stdout, curves)
-			return nil
+			scale.Print(os.Stdout, curves) // what was measured before a failure took hours, perhaps
+			return err
 		},
 	}
 	flags := command.Flags()

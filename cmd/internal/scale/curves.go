@@ -33,7 +33,8 @@ type left struct {
 	first  uint64 // of the keys that are next
 }
 
-// draw measures all points of a curve. What it makes is removed at its end.
+// draw measures all points of a curve. What it makes is removed at its end. When one fails, what was measured until then is
+// returned as well.
 func (c curve) draw(ctx context.Context, cfg Config, name string) (found Curve, err error) {
 	found = Curve{Name: name, Of: c.of}
 	cfg.Dir = filepath.Join(cfg.Dir, name)
@@ -46,12 +47,14 @@ func (c curve) draw(ctx context.Context, cfg Config, name string) (found Curve, 
 		cfg.Progress = func(doing string) { tell(fmt.Sprintf("%s: %d, %s", name, size, doing)) }
 		figures := make(map[string]float64)
 		err := c.point(ctx, cfg, size, &so, figures)
-		if cfg.Progress = tell; err != nil {
-			return found, err
+		if len(figures) > 0 {
+			found.Points = append(found.Points, Point{Size: size, Figures: figures})
+			found.Slopes = slopes(found.Points)
 		}
-		found.Points = append(found.Points, Point{Size: size, Figures: figures})
+		if cfg.Progress = tell; err != nil {
+			return found, fmt.Errorf("%d %s: %w", size, c.of, err)
+		}
 	}
-	found.Slopes = slopes(found.Points)
 	return found, nil
 }
 

@@ -60,7 +60,7 @@ func (c Config) server(data string) load.ServerConfig {
 // Names lists the curves.
 func Names() []string { return slices.Sorted(maps.Keys(curves)) }
 
-// Run draws the curves that were asked for.
+// Run draws the curves that were asked for. When it fails it returns what was measured until then as well.
 func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 	if len(cfg.Curves) == 0 {
 		cfg.Curves = Names()
@@ -88,10 +88,12 @@ func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 	}
 	for _, name := range cfg.Curves {
 		curve, err := curves[name].draw(ctx, cfg, name)
-		if err != nil {
-			return nil, fmt.Errorf("curve %s: %w", name, err)
+		if len(curve.Points) > 0 {
+			all = append(all, curve)
 		}
-		all = append(all, curve)
+		if err != nil {
+			return all, fmt.Errorf("curve %s: %w", name, err)
+		}
 		if cfg.Plots == "" {
 			continue
 		}
@@ -142,7 +144,9 @@ func (c Curve) chart() chart.Chart {
 			s.Name = fmt.Sprintf("%s (slope %.2f)", name, slope)
 		}
 		for _, p := range c.Points {
-			s.Points = append(s.Points, chart.Point{X: float64(p.Size), Y: p.Figures[name]})
+			if y, seen := p.Figures[name]; seen {
+				s.Points = append(s.Points, chart.Point{X: float64(p.Size), Y: y})
+			}
 		}
 		picture.Series = append(picture.Series, s)
 	}
@@ -175,7 +179,11 @@ func Print(w io.Writer, all []Curve) {
 		for _, name := range c.figures() {
 			row := table.Row{name}
 			for _, p := range c.Points {
-				row = append(row, strings.TrimSuffix(fmt.Sprintf("%.1f", p.Figures[name]), ".0"))
+				text := ""
+				if figure, seen := p.Figures[name]; seen {
+					text = strings.TrimSuffix(fmt.Sprintf("%.1f", figure), ".0")
+				}
+				row = append(row, text)
 			}
 			if slope, ok := c.Slopes[name]; ok {
 				row = append(row, fmt.Sprintf("%.2f", slope))
