@@ -137,11 +137,9 @@ func (a *attempt) expectID(id string) {
 // When Append itself returns an error (ErrTooLarge, ErrBusy, or what ended the
 // journal) nothing was sent and done is not called.
 func (j *Journal) Append(body []byte, done func(Head, error)) error {
-	if len(body) > MaxBody {
-		return fmt.Errorf("append to journal %s: %w: %d bytes, the limit is %d", j.cfg.Name, ErrTooLarge, len(body), MaxBody)
-	}
-	prev, err := j.mayAppend()
+	prev, err := j.mayAppend(body)
 	if err != nil {
+		j.begun.body = nil // the next append may have another
 		return err
 	}
 	// Neither here nor in publish, where a large commit takes long, does the ack of the one before it wait.
@@ -155,8 +153,11 @@ func (j *Journal) Append(body []byte, done func(Head, error)) error {
 	return err
 }
 
-// mayAppend returns what the next append follows, or why there can be none.
-func (j *Journal) mayAppend() (prev Head, err error) {
+// mayAppend returns what an append of body follows, or why there can be none.
+func (j *Journal) mayAppend(body []byte) (prev Head, err error) {
+	if len(body) > MaxBody {
+		return Head{}, fmt.Errorf("append to journal %s: %w: %d bytes, the limit is %d", j.cfg.Name, ErrTooLarge, len(body), MaxBody)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.dead != nil {

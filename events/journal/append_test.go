@@ -2,11 +2,14 @@ package journal_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -93,6 +96,135 @@ func TestAnAckDoesNotWaitForThePublishing(t *testing.T) {
 	close(goOn)
 	if o := <-second; o.err != nil {
 		t.Errorf("the second: %v", o.err)
+	}
+}
+
+// What is sent again goes out in one piece: no append comes between two of its messages, where it would be refused if the ones
+// before it had been lost.
+func TestNoAppendComesBetweenRepetitions(t *testing.T) {
+	t.Parallel()
+	const waiting = 7
+	s := startPlain(t, t.TempDir(), 0)
+	slow := &slowWrites{Server: s}
+	nc, err := nats.Connect("", nats.InProcessServer(slow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	j := open(t, nc, journal.Config{Name: acme, Create: true, AckTimeout: time.Hour, SyncNames: func() error { return errors.New("no ack is believed") }})
+	listener := dial(t, s.ClientURL())
+	sent, err := listener.SubscribeSync(acme.Subject())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Repeat([]byte("1"), journal.MaxBody)
+	for range waiting {
+		appendTo(t, j, string(body))
+	}
+	started, goOn := make(chan struct{}), make(chan struct{})
+	slow.from(started, goOn)
+	var both sync.WaitGroup
+	both.Go(j.Repeat)
+	<-started
+	both.Go(func() { appendTo(t, j, string(body)) })
+	time.Sleep(20 * time.Millisecond) // so that the append waits for whatever there is to wait for
+	close(goOn)
+	both.Wait()
+	for i := range 2*waiting + 1 {
+		msg, err := sent.NextMsg(30 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := i % waiting
+		if i == 2*waiting {
+			want = waiting
+		}
+		if before := msg.Header.Get("Nats-Expected-Last-Sequence"); before != strconv.Itoa(want) {
+			t.Fatalf("message %d follows commit %s, not %d", i+1, before, want)
+		}
+	}
+}
+
+// The server may refuse the repetition of an append that it took after all, just when the next one is published: that one is
+// not changed before it is.
+func TestNothingIsChangedWhileItIsPublished(t *testing.T) {
+	t.Parallel()
+	j := open(t, connect(t, startBus(t, bus.Config{})), journal.Config{})
+	fill(t, j, 1)
+	for range 1000 {
+		var repeated sync.WaitGroup
+		repeated.Go(j.TrustSequence)
+		fill(t, j, 1)
+		repeated.Wait()
+	}
+}
+
+// A body is the journal's until done is called, and that is not before it was published.
+func TestABodyIsNotPublishedAfterItsOutcome(t *testing.T) {
+	t.Parallel()
+	slow := &slowWrites{Server: startPlain(t, t.TempDir(), 0)}
+	nc, err := nats.Connect("", nats.InProcessServer(slow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	j := open(t, nc, journal.Config{})
+	fill(t, j, 1)
+	// Whoever else publishes through the connection holds it.
+	started, goOn := make(chan struct{}), make(chan struct{})
+	slow.from(started, goOn)
+	var other sync.WaitGroup
+	other.Go(func() {
+		if err := nc.Publish("other", make([]byte, journal.MaxBody)); err != nil {
+			t.Error(err)
+		}
+	})
+	<-started
+	body := []byte("[1]")
+	appended, done := make(chan error), make(chan struct{})
+	go func() {
+		appended <- j.Append(body, func(journal.Head, error) {
+			copy(body, "[2]")
+			close(done)
+		})
+	}()
+	eventually(t, "the append waits for its outcome", func() bool { return j.State().Pending == 1 })
+	closed := make(chan error)
+	go func() { closed <- j.Close() }()
+	select { // either it is too early, or it comes once the body is published
+	case <-done:
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(goOn)
+	other.Wait()
+	if err := errors.Join(<-appended, <-closed, nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if commits, err := readAll(t.Context(), open(t, nc, journal.Config{Name: acme}), 1); err != nil {
+		t.Errorf("after %d commits: %v", len(commits), err)
+	}
+}
+
+// What had begun of a body that was refused is no part of the next one.
+func TestWhatHadBegunOfARefusedBodyIsForgotten(t *testing.T) {
+	t.Parallel()
+	j := open(t, connect(t, startBus(t, bus.Config{})), journal.Config{})
+	large := bytes.Repeat([]byte("1"), journal.MaxBody+1)
+	body := []byte("[2,2]")
+	j.Begun(large[:3])
+	if err := j.Append(large, nil); !errors.Is(err, journal.ErrTooLarge) {
+		t.Fatal(err)
+	}
+	j.Begun(body[:4])
+	if o := <-appendTo(t, j, string(body)); o.err != nil {
+		t.Fatal(o.err)
+	}
+	if _, err := readAll(t.Context(), j, 1); err != nil {
+		t.Error(err)
 	}
 }
 

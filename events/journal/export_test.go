@@ -14,3 +14,9 @@ func (j *Journal) Awaited() bool {
 	defer j.mu.Unlock()
 	return j.moved != nil
 }
+
+// Repeat sends everything that waits for its ack again, as when that does not come.
+func (j *Journal) Repeat() { j.writer.repeat() }
+
+// TrustSequence repeats the oldest append without the id that it follows, as when the server does not know that.
+func (j *Journal) TrustSequence() { j.writer.trustSequence() }

@@ -293,14 +293,17 @@ func (w *writer) suspect(damage error) {
 	}
 }
 
-// end makes the journal dead and tells all attempts why.
+// end makes the journal dead and tells all attempts why. What is being published by then is waited for, and nothing is
+// published afterwards: the bodies are not the journal's any more.
 func (w *writer) end(reason error) {
 	j := w.j
+	j.wire.Lock()
 	j.mu.Lock()
 	if j.dead == nil {
 		j.dead = reason
 		j.tellLocked()
 	}
+	j.wire.Unlock()
 	if !errors.Is(reason, ErrClosed) {
 		j.cfg.Logger.Error("appending has ended", "error", reason)
 	}
