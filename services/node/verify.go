@@ -233,6 +233,11 @@ func (i *inspection) run(ctx context.Context, server connector, v *Verifying) (V
 			known[name] = true
 		}
 	}
+	for name, files := range i.found {
+		if files.Last > 0 || len(files.Damaged) > 0 {
+			known[name] = true // though the server may not take it
+		}
+	}
 	all := Verification{OK: true, Journals: []projections.Report{}}
 	for _, name := range sorted(known) {
 		if !v.wants(name) {

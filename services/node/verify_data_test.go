@@ -161,6 +161,29 @@ func TestFilesOfAJournalThatIsNotThereAreNamed(t *testing.T) {
 	}
 }
 
+// A journal that the server does not take is missed though nothing but its files knows it.
+func TestAJournalThatOnlyItsFilesKnowIsMissed(t *testing.T) {
+	t.Parallel()
+	data, _ := stopped(t, false)
+	for _, known := range []string{"anchors", "views"} {
+		if err := os.RemoveAll(filepath.Join(data, known)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := damage.StreamDir(data, "JOURNAL_shop_0")
+	if err := os.WriteFile(filepath.Join(dir, "meta.sum"), []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// What a server that was killed while it made a stream leaves is no journal.
+	if err := os.MkdirAll(filepath.Join(filepath.Dir(dir), "JOURNAL_begun_0", "msgs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	found, err := VerifyData(t.Context(), data, nil, Verifying{})
+	if err != nil || found.OK || len(found.Journals) != 1 || found.Journals[0].Tenant != "shop" || found.Journals[0].Barred == "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
 // The last commit of a journal cannot be told from one that was being written when it is torn: nothing is said of its
 // file, and it is not called lost when the anchor does not know it.
 func TestATornEndIsLeftToTheAnchor(t *testing.T) {
