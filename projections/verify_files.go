@@ -48,7 +48,7 @@ const (
 	adviceRescue = "take a backup now, while the server still has these commits in memory: credits backup TO (it fails when it is too late). Then stop the server and restore the backup into a new directory: credits restore TO --data DIR"
 	// adviceRestore is for what nobody has in memory.
 	adviceRestore = "stop the server, keep a copy of its directory, and restore the newest backup into a new one: credits restore FROM --data DIR"
-	// adviceLook is for what took nothing away.
+	// adviceLook is for what took nothing away, where nothing is lost otherwise.
 	adviceLook = "no commit is lost; take a backup (credits backup TO), and find out what else writes to that directory"
 )
 
@@ -109,7 +109,9 @@ func (d *damagedFiles) report(r *Report, served bool, fault func(at Position, pr
 		switch {
 		case f.Last < f.First:
 			says = fmt.Sprintf("in front of commit %d, %s has what no server wrote: %s", f.First, f.File, f.Problem)
-			f.Advice = adviceLook
+			if f.Advice = adviceLook; r.Lost > 0 { // by another damage, or by what follows on this one
+				f.Advice = adviceRestore
+			}
 		case served && r.Lost == 0:
 			says += "; the server still answers from its memory: what it forgets is lost, and its next start reads the disk"
 			f.Advice = adviceRescue

@@ -23,6 +23,7 @@ func TestWhatIsSaidOfADamagedFile(t *testing.T) {
 		{"the server has it no more", true, 1, []journal.FileDamage{{File: "f", First: 6, Last: 6, Problem: "p"}}, 1, []string{"commit 6 cannot be read from f: p$"}, []string{"credits restore FROM"}},
 		{"no server runs", false, 0, []journal.FileDamage{{File: "f", First: 6, Last: 6, Problem: "p"}}, 1, []string{"commit 6 cannot be read from f: p$"}, []string{"credits restore FROM"}},
 		{"nothing is lost", true, 0, []journal.FileDamage{{File: "f", First: 4, Last: 3, Problem: "p"}}, 0, []string{"in front of commit 4, f has what no server wrote: p$"}, []string{"no commit is lost"}},
+		{"commits are lost elsewhere", false, 9, []journal.FileDamage{{File: "f", First: 4, Last: 3, Problem: "p"}}, 0, []string{"in front of commit 4, f has what no server wrote: p$"}, []string{"credits restore FROM"}},
 		{
 			"both", true, 0, []journal.FileDamage{{File: "f", First: 2, Last: 3}, {File: "f", First: 4, Last: 3, Problem: "p"}, {File: "f", First: 4, Last: 4}}, 3,
 			[]string{"commits 2 to 3 cannot", "in front of commit 4", "commit 4 cannot"}, []string{"credits backup TO", "no commit is lost", "credits backup TO"},
