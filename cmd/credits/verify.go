@@ -121,6 +121,9 @@ func (a *app) verifyData(ctx context.Context, heads []journal.SignedHead, tell f
 		Progress: func(name journal.Name, done, total uint64) {
 			tell(step{Tenant: name.Tenant, Shard: name.Shard, Done: int(done), Total: int(total)})
 		},
+		Surveyed: func(name journal.Name, done, total int) {
+			tell(step{Tenant: name.Tenant, Shard: name.Shard, Done: done, Total: total, files: true})
+		},
 	})
 	if err != nil {
 		return verification{}, fmt.Errorf("verify %s: %w", a.data, err)

@@ -172,11 +172,10 @@ func (a *app) rebuild(ctx context.Context, c *client, view string, query url.Val
 // follow returns what shows the progress of long work, journal by journal.
 func (a *app) follow() func(step) {
 	var current *bar
-	var journal string
+	var what string
 	return func(s step) {
-		name := fmt.Sprintf("%s/%d", s.Tenant, s.Shard)
-		if name != journal {
-			journal, current = name, a.newBar(max(s.Total, 1), "commits of "+name)
+		if of := s.of(); of != what {
+			what, current = of, a.newBar(max(s.Total, 1), of)
 		}
 		current.set(s.Done)
 		if s.Done >= s.Total {
@@ -185,12 +184,23 @@ func (a *app) follow() func(step) {
 	}
 }
 
-// step is how far long work is with one journal, in commits.
+// step is how far long work is with one journal, in commits or in files.
 type step struct {
 	Tenant string `json:"tenant"`
 	Shard  int    `json:"shard"`
 	Done   int    `json:"done"`
 	Total  int    `json:"total"`
+
+	files bool
+}
+
+// of names what is counted.
+func (s step) of() string {
+	unit := "commits"
+	if s.files {
+		unit = "files"
+	}
+	return fmt.Sprintf("%s of %s/%d", unit, s.Tenant, s.Shard)
 }
 
 // long sends a request that is answered by lines of progress and, in the last one, the answer.

@@ -119,7 +119,7 @@ func (n *Node) doorConfig() api.Config {
 		Journal:   n.Journal,
 		Backup:    n.Backup,
 		Verify: func(ctx context.Context, v api.Verify) (any, error) {
-			return n.VerifyBooks(ctx, Verifying(v))
+			return n.VerifyBooks(ctx, Verifying{Tenant: v.Tenant, Shard: v.Shard, Heads: v.Heads, Progress: v.Progress})
 		},
 		SignedHeads: n.SignedHeads,
 		Patrol: func() *projections.PatrolStatus {

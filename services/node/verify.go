@@ -37,6 +37,8 @@ type Verifying struct {
 	Heads []journal.SignedHead
 	// Progress, which may be nil, is told how many commits of a journal were read.
 	Progress func(name journal.Name, done, total uint64)
+	// Surveyed, which may be nil, is told how many files of a stopped server's journal were read, before its commits are.
+	Surveyed func(name journal.Name, done, total int)
 }
 
 func (v *Verifying) wants(name journal.Name) bool {

@@ -37,7 +37,7 @@ func VerifyData(ctx context.Context, data string, log *slog.Logger, v Verifying)
 		return all, err
 	}
 	for k := range all.Journals {
-		if err := i.tellCutOff(ctx, &all.Journals[k]); err != nil {
+		if err := i.tellCutOff(ctx, &all.Journals[k], &v); err != nil {
 			return Verification{}, fmt.Errorf("verify %s: %w", data, err)
 		}
 	}
@@ -70,7 +70,7 @@ func (i *inspection) survey(ctx context.Context, v *Verifying) (map[journal.Name
 		if !ok || !v.wants(name) {
 			continue
 		}
-		if found[name], err = i.surveyOne(ctx, name); err != nil {
+		if found[name], err = i.surveyOne(ctx, name, v); err != nil {
 			return nil, err
 		}
 	}
@@ -78,8 +78,12 @@ func (i *inspection) survey(ctx context.Context, v *Verifying) (map[journal.Name
 }
 
 // surveyOne reads the files of a journal as far as they are understood. The error is that of ctx.
-func (i *inspection) surveyOne(ctx context.Context, name journal.Name) (*index.Found, error) {
-	found, err := index.Survey(ctx, filepath.Join(bus.StreamsDir(i.storeDir()), name.Stream()), name.Subject())
+func (i *inspection) surveyOne(ctx context.Context, name journal.Name, v *Verifying) (*index.Found, error) {
+	var tell func(read, all int)
+	if v.Surveyed != nil {
+		tell = func(read, all int) { v.Surveyed(name, read, all) }
+	}
+	found, err := index.Survey(ctx, filepath.Join(bus.StreamsDir(i.storeDir()), name.Stream()), name.Subject(), tell)
 	if err != nil && ctx.Err() == nil {
 		i.log.Warn("the files of a journal are judged by the server alone from here on", "journal", name.String(), "read", found.Last, "reason", err)
 	}
@@ -102,13 +106,13 @@ func foundFiles(found *index.Found) *projections.FoundFiles {
 
 // tellCutOff reports the commits that could be read from the files of a damaged journal before a server was started on them, and
 // cannot be any more. It is called when that server is gone.
-func (i *inspection) tellCutOff(ctx context.Context, report *projections.Report) error {
+func (i *inspection) tellCutOff(ctx context.Context, report *projections.Report, v *Verifying) error {
 	name := journal.Name{Tenant: report.Tenant, Shard: report.Shard}
 	before := i.found[name]
 	if before == nil || len(before.Damaged) == 0 && report.Lost == 0 {
 		return nil
 	}
-	now, err := i.surveyOne(ctx, name)
+	now, err := i.surveyOne(ctx, name, v)
 	if err != nil {
 		return err
 	}

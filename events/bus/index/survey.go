@@ -42,8 +42,9 @@ func damagedAt(all *[]*Damage, sequence uint64) bool {
 // sound behind it is left out: nobody can tell it from a message that was being written when its server ended.
 //
 // The error is that of ctx or of reading, or says that something is there that this package does not know, like that
-// of [Reader.Read]. What was found until then is returned with it.
-func Survey(ctx context.Context, dir, subject string) (Found, error) {
+// of [Reader.Read]. What was found until then is returned with it. tell, which may be nil, is told how many of how many
+// files were read.
+func Survey(ctx context.Context, dir, subject string, tell func(read, all int)) (Found, error) {
 	var memory []byte
 	r := NewReader(dir, subject)
 	r.Memory = func(size int) []byte {
@@ -53,22 +54,37 @@ func Survey(ctx context.Context, dir, subject string) (Found, error) {
 		return memory[:size]
 	}
 	var found Found
-	err := r.survey(ctx, &found)
+	err := r.survey(ctx, &found, tell)
 	for n := len(found.Damaged); n > 0 && found.Damaged[n-1].First > found.Last; n-- {
 		found.Damaged = found.Damaged[:n-1]
 	}
 	return found, err
 }
 
-func (r *Reader) survey(ctx context.Context, found *Found) error {
+func (r *Reader) survey(ctx context.Context, found *Found, tell func(read, all int)) error {
+	files, err := blockNumbers(r.dir)
+	if err != nil {
+		return err
+	}
+	if tell == nil {
+		tell = func(int, int) {}
+	}
 	var last *Damage
+	read := 0
 	for next := uint64(1); ; {
 		err := r.Read(ctx, next, maxSeq, func(m Message) bool {
 			found.Last = m.Sequence
+			for read < len(files) && files[read] < r.block {
+				read++
+				tell(read, len(files))
+			}
 			return true
 		})
 		var d *Damage
 		if !errors.As(err, &d) || last != nil && d.First == last.First && d.Last == last.Last {
+			if read < len(files) && ctx.Err() == nil {
+				tell(len(files), len(files))
+			}
 			return err
 		}
 		found.Damaged = append(found.Damaged, d)

@@ -67,7 +67,16 @@ func TestASurveyFindsWhatIsDamagedBeforeASoundMessage(t *testing.T) {
 		}, last, []place{{path(1), begin(1), begin(2) - 1}}},
 	} {
 		c.spoil()
-		found, err := Survey(t.Context(), dir, "g")
+		var told []int
+		found, err := Survey(t.Context(), dir, "g", func(read, all int) {
+			if all != len(sound) && what != "one missing" || all < read {
+				t.Errorf("%s: %d of %d files were read, there are %d", what, read, all, len(sound))
+			}
+			told = append(told, read)
+		})
+		if want := len(sound); what != "one missing" && (len(told) < 2 || told[len(told)-1] != want) || !slices.IsSorted(told) || len(slices.Compact(slices.Clone(told))) != len(told) {
+			t.Errorf("%s: told of %v files, want each once, up to %d", what, told, want)
+		}
 		var places []place
 		for _, d := range found.Damaged {
 			places = append(places, place{d.File, d.First, d.Last})
@@ -81,15 +90,15 @@ func TestASurveyFindsWhatIsDamagedBeforeASoundMessage(t *testing.T) {
 	}
 	ended, end2 := context.WithCancel(t.Context())
 	end2()
-	if found, err := Survey(ended, dir, "g"); !errors.Is(err, context.Canceled) || found.Last > 0 {
+	if found, err := Survey(ended, dir, "g", nil); !errors.Is(err, context.Canceled) || found.Last > 0 {
 		t.Errorf("when nobody waits any more: %+v, %v", found, err)
 	}
 	flip(0, 1)()
 	write(t, filepath.Join(dir, encryptionKey), []byte("key"))
-	if found, err := Survey(t.Context(), dir, "g"); !errors.Is(err, errUnusual) || len(found.Damaged) > 0 {
+	if found, err := Survey(t.Context(), dir, "g", nil); !errors.Is(err, errUnusual) || len(found.Damaged) > 0 {
 		t.Errorf("what is encrypted: %+v, %v", found, err)
 	}
-	if found, err := Survey(t.Context(), dir+"-not", "g"); found.Last > 0 || len(found.Damaged) > 0 {
+	if found, err := Survey(t.Context(), dir+"-not", "g", nil); found.Last > 0 || len(found.Damaged) > 0 {
 		t.Errorf("what is not there: %+v, %v", found, err)
 	}
 }
