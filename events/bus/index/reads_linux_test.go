@@ -61,8 +61,8 @@ func TestOnlyTheTailIsRead(t *testing.T) {
 	if tail := behind * (size + 100); carrying < behind*size || carrying > tail+20_000 {
 		t.Errorf("carrying read %d bytes, of which %d are behind the index", carrying, tail)
 	}
-	if carried > 8*32_000 { // a few of the blocks, each of 32 kB
-		t.Errorf("the start on a carried index read %d bytes", carried)
+	if carried > all/16 { // a few of the blocks, each of 32 kB; the process reads other things as well
+		t.Errorf("the start on a carried index read %d bytes, one that reads everything %d", carried, all)
 	}
 	if all < messages*size {
 		t.Errorf("the start without one read %d bytes only: the test shows nothing", all)
