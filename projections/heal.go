@@ -54,9 +54,10 @@ func isDamage(err error) bool {
 var errBroken = errors.New("the store cannot be read")
 
 // openPebble opens a database, and begins to merge its tables then. What Pebble reads in a damaged one may be nonsense to it.
-func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
-	m := newMerges()
+func openPebble(dir string, o *pebble.Options) (db *pebble.DB, m *merges, err error) {
+	m, o = newMerges(), o.Clone()
 	o.Experimental.CompactionScheduler = m
+	o.FS = m.files(o.FS)
 	defer func() {
 		if reason := recover(); reason != nil {
 			db, err = nil, fmt.Errorf("%w: %v", errBroken, reason)
@@ -68,7 +69,7 @@ func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	if db, err = pebble.Open(dir, o); err == nil {
 		m.begin()
 	}
-	return db, err
+	return db, m, err
 }
 
 // caretaker looks after the directory of a store that is not open.

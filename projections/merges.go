@@ -2,15 +2,20 @@ package projections
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// merges says when a store merges tables: as many times at once as Pebble's own rule allows, and not before it was opened.
-// Left to itself Pebble begins while it opens a store, and then waits until that merge is over, which after a crash under
-// load took seconds for each store with millions of accounts.
+// merges says when a store merges tables: as many times at once as Pebble's own rule allows, not before it was opened, and
+// not when it is about to be closed. Left to itself Pebble begins while it opens a store, and then waits until that merge is
+// over, which after a crash under load took seconds for each store with millions of accounts; and what is being merged when
+// a store is closed is waited for as well, which takes more than ten seconds with a hundred million events.
 type merges struct {
+	givenUp atomic.Bool
+
 	mu      sync.Mutex
 	db      pebble.DBForCompaction
 	running int
@@ -36,6 +41,52 @@ func (m *merges) begin() {
 	m.may = true
 	m.mu.Unlock()
 	m.nudge()
+}
+
+// giveUp ends what is being merged, and begins nothing more. Nothing is lost: a merge has taken place once it is through, and
+// what was to be merged is there until then.
+func (m *merges) giveUp() {
+	m.mu.Lock()
+	m.may = false
+	m.mu.Unlock()
+	m.givenUp.Store(true)
+}
+
+// files are those of a store on fs: what a merge writes there ends it once merges are given up. Pebble has no other way, and
+// takes this for one of its own reasons to end a merge.
+func (m *merges) files(fs vfs.FS) vfs.FS { return mergedFiles{fs, &m.givenUp} }
+
+type mergedFiles struct {
+	vfs.FS
+	givenUp *atomic.Bool
+}
+
+// mergedTable is what Pebble calls the files that a merge writes.
+const mergedTable = "pebble-compaction"
+
+// Create implements vfs.FS.
+func (fs mergedFiles) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := fs.FS.Create(name, category)
+	if err != nil || category != mergedTable {
+		return file, err
+	}
+	return mergedFile{file, fs.givenUp}, nil
+}
+
+// Unwrap implements vfs.FS.
+func (fs mergedFiles) Unwrap() vfs.FS { return fs.FS }
+
+type mergedFile struct {
+	vfs.File
+	givenUp *atomic.Bool
+}
+
+// Write implements vfs.File.
+func (f mergedFile) Write(p []byte) (int, error) {
+	if f.givenUp.Load() {
+		return 0, pebble.ErrCancelledCompaction
+	}
+	return f.File.Write(p)
 }
 
 func (m *merges) nudge() {

@@ -1,12 +1,17 @@
 package projections
 
 import (
+	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // withMuchToMerge writes a store whose tables lie above each other, none of which was merged.
@@ -69,7 +74,7 @@ func TestAStoreIsOpenBeforeItsTablesAreMerged(t *testing.T) {
 	}
 
 	dir = withMuchToMerge(t, o)
-	if db, err = openPebble(dir, o); err != nil {
+	if db, _, err = openPebble(dir, o); err != nil {
 		t.Fatal(err)
 	}
 	for db.Metrics().Levels[0].TablesCount >= int64(o.L0CompactionThreshold) {
@@ -99,6 +104,108 @@ func TestPebbleMergesWhileItOpens(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// What is being merged when a store is closed is given up, and what was to be merged is there afterwards.
+func TestClosingAStoreWaitsForNoMerge(t *testing.T) {
+	t.Parallel()
+	for name, tables := range map[string]int{"that can be flushed": 8, "that cannot be flushed before a merge": 12} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closeInAMerge(t, tables)
+		})
+	}
+}
+
+func closeInAMerge(t *testing.T, tables int) {
+	const keys = 1000
+	dir := filepath.Join(t.TempDir(), "store")
+	s, err := Open(Config{Dir: dir, View: "some", ReadOnce: true}) // which merges late
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.View(Name{Tenant: "acme"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := v.live.Load().prefix
+	key := func(n uint64) []byte { return binary.BigEndian.AppendUint64(slices.Clone(prefix), n) }
+	value := make([]byte, 100)
+	random := rand.NewChaCha8([32]byte{1})
+	for range tables {
+		for n := range uint64(keys) {
+			_, _ = random.Read(value)
+			if err := s.db.Set(key(n), value, pebble.NoSync); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	disk := &heldMerges{FS: vfs.Default, began: make(chan struct{}), goOn: make(chan struct{})}
+	if s, err = Open(Config{Dir: dir, View: "some", FS: disk}); err != nil {
+		t.Fatal(err)
+	}
+	<-disk.began
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for !s.merges.givenUp.Load() {
+		runtime.Gosched()
+	}
+	close(disk.goOn)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if n := disk.writes.Load(); n != 1 {
+		t.Errorf("a merge wrote %d times, want once: what was being written when it was given up", n)
+	}
+	if s, err = Open(Config{Dir: dir, View: "some", ReadOnly: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.db.Metrics().Levels[0].TablesCount; n < int64(tables) {
+		t.Errorf("%d tables are left, there were %d", n, tables)
+	}
+	got, closer, err := s.db.Get(key(keys - 1))
+	if err != nil || !bytes.Equal(got, value) {
+		t.Errorf("the last record is %x, %v, want %x", got, err, value)
+	} else if err := closer.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// heldMerges is a disk on which a merge's first write waits until it may go on.
+type heldMerges struct {
+	vfs.FS
+	writes      atomic.Int64
+	began, goOn chan struct{}
+}
+
+func (fs *heldMerges) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := fs.FS.Create(name, category)
+	if err != nil || category != mergedTable {
+		return file, err
+	}
+	return heldFile{file, fs}, nil
+}
+
+type heldFile struct {
+	vfs.File
+	fs *heldMerges
+}
+
+func (f heldFile) Write(p []byte) (int, error) {
+	if f.fs.writes.Add(1) == 1 {
+		close(f.fs.began)
+		<-f.fs.goOn
+	}
+	return f.File.Write(p)
 }
 
 // No more is merged at once than is allowed, and nothing of a store that was closed.

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
@@ -78,13 +79,16 @@ type Config struct {
 
 // Store holds all views of one kind. It may be used concurrently.
 type Store struct {
-	name  string
-	dir   string
-	fs    vfs.FS
-	db    *pebble.DB
-	log   pebbleLogger
-	only  bool // to be read
-	block int  // Config.Block
+	name   string
+	dir    string
+	fs     vfs.FS
+	db     *pebble.DB
+	merges *merges
+	log    pebbleLogger
+	only   bool // to be read
+	block  int  // Config.Block
+	// mostAbove is how many tables above each other keep a flush from adding one.
+	mostAbove int
 	// tables is when a view that is built from its start writes tables of its own.
 	tables tableSizes
 	// damaged is what was found unreadable in its files, if anything was.
@@ -107,8 +111,10 @@ func open(cfg Config) (*Store, error) {
 	o := options(cfg)
 	o.EventListener = &pebble.EventListener{DataCorruption: s.corrupted}
 	o.ReadOnly, o.ErrorIfNotExists = cfg.ReadOnly, cfg.ReadOnly
+	o.EnsureDefaults()
+	s.mostAbove = o.L0StopWritesThreshold
 	var err error
-	if s.db, err = openPebble(s.dir, o); err != nil {
+	if s.db, s.merges, err = openPebble(s.dir, o); err != nil {
 		return nil, fmt.Errorf("open view store %s: %w", s.dir, err)
 	}
 	s.keys.New = func() any { return new([]byte) }
@@ -223,7 +229,7 @@ func (s *Store) setNumber(key []byte, n uint32) error {
 // Name is the name of the kind of view.
 func (s *Store) Name() string { return s.name }
 
-// Close flushes the store to disk, unless it was found damaged, and closes it. Nobody may use its views any more. A
+// Close flushes the store to disk, unless it was found damaged or would have to wait for a merge, and closes it. Nobody may use its views any more. A
 // second call does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -237,11 +243,15 @@ func (s *Store) Close() error {
 		return s.db.Close()
 	}
 	// A damaged store is made anew by the next Open, and a flush may wait for ever: what would make room for it
-	// cannot be merged.
+	// cannot be merged. One with so many tables that a flush would wait for a merge is left as a crash leaves it.
 	var err error
 	if s.Unreadable() == "" {
-		err = s.flush()
+		var held bool
+		if held, err = s.heldUp(); err == nil && !held {
+			err = s.flush()
+		}
 	}
+	s.merges.giveUp()
 	for _, v := range s.all() {
 		if !v.shelf.still() {
 			return errors.Join(fmt.Errorf("close view store %s: the view of %s is still being written", s.name, v.name), err)
@@ -251,6 +261,28 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close view store %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// heldUp reports whether a flush would wait until some tables that lie above each other are merged. What Pebble says of that in its
+// metrics is not so right after a store was opened.
+func (s *Store) heldUp() (bool, error) {
+	levels, err := s.db.SSTables()
+	if err != nil {
+		return false, err
+	}
+	tables := levels[0]
+	for i := range tables {
+		first, above := tables[i].Smallest.UserKey, 0
+		for j := range tables {
+			if bytes.Compare(tables[j].Smallest.UserKey, first) <= 0 && bytes.Compare(first, tables[j].Largest.UserKey) <= 0 {
+				above++
+			}
+		}
+		if above >= s.mostAbove {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (s *Store) all() []*View {
