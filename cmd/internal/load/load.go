@@ -19,7 +19,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
+
+	"creditstream/projections/statement"
+	"creditstream/projections/usage"
 )
 
 // Config says what to run. Zero values stand for the defaults given.
@@ -100,6 +104,9 @@ func (c *Config) setDefaults() error {
 	return c.check(p)
 }
 
+// besideAccounts are the views that Config.Views may name.
+var besideAccounts = []string{statement.Fold{}.Name(), usage.Fold{}.Name()}
+
 func (c *Config) check(p profile) error {
 	switch {
 	case c.Clients < 1 || c.Clients > 4000 || c.Batch < 1 || c.Batch > 10_000 || c.Accounts < 1:
@@ -108,12 +115,19 @@ func (c *Config) check(p profile) error {
 		return errors.New("lots must be 1 to 800 (an import is one entry), the working set at most all accounts")
 	case c.Zipf != 0 && c.Zipf <= 1:
 		return fmt.Errorf("the exponent of Zipf's law is above 1 (1.1 is common), not %g", c.Zipf)
-	case c.Rate < 0 || c.Connections < 1 || c.Connections > c.Clients:
-		return errors.New("the rate must be positive, and the connections no more than the clients")
+	case c.Rate < 0:
+		return fmt.Errorf("the rate must be positive, or 0 for a closed loop, not %d", c.Rate)
+	case c.Connections < 1 || c.Connections > c.Clients:
+		return errors.New("the connections must be at least 1, and no more than the clients")
 	case !p.through(c.Door):
 		return fmt.Errorf("profile %s goes through the door %v, not %q", c.Profile, p.doorNames(), c.Door)
 	case len(c.Serve) > 0 && (p.inside || c.Door == doorProcess):
 		return fmt.Errorf("profile %s through the door %q needs the server in this process", c.Profile, c.Door)
+	}
+	for _, view := range c.Views {
+		if !slices.Contains(besideAccounts, view) {
+			return fmt.Errorf("there is no view %q to fold beside accounts; choose of %v", view, besideAccounts)
+		}
 	}
 	return nil
 }

@@ -105,6 +105,7 @@ func TestSettingsThatMakeNoSense(t *testing.T) {
 		"choose one of": {Profile: "speed"}, "goes through the door [http]": {Profile: "matrix", Door: "nats"},
 		"in this process": {Profile: "intake", Serve: []string{"x"}}, "clients must be": {Profile: "spend", Clients: 5000},
 		"above 1": {Profile: "spend", Zipf: .5}, "working set": {Profile: "spend", WorkingSet: 20_000}, "no more than the clients": {Profile: "nats", Clients: 2, Connections: 3},
+		"not -5": {Profile: "spend", Rate: -5}, "[statement usage]": {Profile: "spend", Views: []string{"usage", "balance"}},
 	} {
 		cfg.Dir = t.TempDir()
 		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), say) {
