@@ -72,6 +72,9 @@ func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 		if _, there := curves[name]; !there {
 			return nil, fmt.Errorf("there is no curve %q; choose of %v", name, Names())
 		}
+		if sizes := curves[name].sizes(cfg); sizes[len(sizes)-1] < 1 {
+			return nil, fmt.Errorf("the greatest size of the curve %s must be at least 1, not %d", name, sizes[len(sizes)-1])
+		}
 	}
 	dir, err := os.MkdirTemp(cfg.Dir, "credits-scale-")
 	if err != nil {

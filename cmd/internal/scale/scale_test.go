@@ -75,6 +75,18 @@ func TestCurves(t *testing.T) {
 	}
 }
 
+// A size below 1 is refused before a server is started for it.
+func TestASizeBelowOneIsRefused(t *testing.T) {
+	for _, name := range Names() {
+		for _, size := range []int{0, -1} {
+			cfg := Config{Dir: t.TempDir(), Curves: []string{name}, Events: size, Accounts: size, Tenants: size, Lots: size}
+			if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("at least 1, not %d", size)) {
+				t.Errorf("%s up to %d: the error is %v", name, size, err)
+			}
+		}
+	}
+}
+
 // What was measured before something failed is not lost with it.
 func TestACurveThatFailsKeepsItsFigures(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
