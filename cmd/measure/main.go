@@ -102,7 +102,7 @@ takes and reads, in good order and after a crash. The slope of a figure is the e
 
 Each size says what time and room on the disk it takes, and a size that the disk has no room for is refused before
 anything is begun. The defaults take some minutes; for the whole: --events 100000000 --accounts 10000000 --lots 10000,
-which take hours and 100 GB.`,
+which take an hour or two and 84 GB.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cfg.Serve, err = serve(); err != nil {
