@@ -229,8 +229,8 @@ func (s *Store) setNumber(key []byte, n uint32) error {
 // Name is the name of the kind of view.
 func (s *Store) Name() string { return s.name }
 
-// Close flushes the store to disk, unless it was found damaged or would have to wait for a merge, and closes it. Nobody may use its views any more. A
-// second call does nothing.
+// Close flushes the store to disk, unless it was found damaged or would have to wait for a merge, and closes it. Nobody may
+// use its views any more. A second call does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
