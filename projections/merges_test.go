@@ -236,6 +236,11 @@ func TestMergesAreAsManyAsAreAllowed(t *testing.T) {
 		t.Errorf("%d run, 3 are allowed", m.running)
 	}
 	m.Done()
+	before := db.scheduled
+	m.giveUp()
+	if m.grant(); db.scheduled != before {
+		t.Error("one begins in a store that is about to be closed")
+	}
 	m.Unregister()
 	if ok, _ := m.TrySchedule(); ok {
 		t.Error("one begins in a store that is closed")
