@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // readByThisProcess is how many bytes it read from files until now, those in the page cache included.
@@ -42,6 +43,7 @@ func TestOnlyTheTailIsRead(t *testing.T) {
 	publish(s, behind)
 	s.stop()
 	write(t, path, old)
+	time.Sleep(duplicates) // a server that starts reads again what it may still be sent twice
 
 	without := copyDir(t, h.dir)
 	start := func(dir string) int {
@@ -61,8 +63,8 @@ func TestOnlyTheTailIsRead(t *testing.T) {
 	if tail := behind * (size + 100); carrying < behind*size || carrying > tail+20_000 {
 		t.Errorf("carrying read %d bytes, of which %d are behind the index", carrying, tail)
 	}
-	if carried > all/16 { // a few of the blocks, each of 32 kB; the process reads other things as well
-		t.Errorf("the start on a carried index read %d bytes, one that reads everything %d", carried, all)
+	if carried > 8*32_000 { // a few of the blocks, each of 32 kB
+		t.Errorf("the start on a carried index read %d bytes", carried)
 	}
 	if all < messages*size {
 		t.Errorf("the start without one read %d bytes only: the test shows nothing", all)

@@ -96,10 +96,13 @@ func (r *running) stop() {
 // stream; so a stream has the limit then, and at no other time.
 const small = 100_000
 
+// duplicates is how long a stream remembers what it was sent: the least that the server takes.
+const duplicates = 100 * time.Millisecond
+
 func config(name string, subjects []string, maxBytes int64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: name, Subjects: subjects, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		DenyDelete: true, DenyPurge: true, MaxBytes: maxBytes, Duplicates: 100 * time.Millisecond,
+		DenyDelete: true, DenyPurge: true, MaxBytes: maxBytes, Duplicates: duplicates,
 		Metadata: map[string]string{"of": name},
 	}
 }
