@@ -69,7 +69,7 @@ func (c *contest) timed(ctx context.Context, dir string, once func() (n int, err
 	if err := errors.Join(err, ctx.Err(), probe.Close()); err != nil {
 		return load.Result{}, "", err
 	}
-	return load.Result{EventsPerSecond: float64(events) / took.Seconds(), FsyncP50: float64(probe.Median().Microseconds())}, "", nil
+	return load.Result{EventsPerSecond: float64(events) / took.Seconds(), FsyncP50: float64(probe.Median()) / float64(time.Microsecond)}, "", nil
 }
 
 // connected is a connection that may write journals, to a NATS server in this process; leave ends both.
