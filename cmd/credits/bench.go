@@ -49,6 +49,11 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
   credits bench --profile bulk --clients 8 --batch 1000 --output json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range []string{"clients", "batch", "accounts", "working-set", "connections"} { // 0 stands for a default
+				if given := cmd.Flags().Lookup(name); given.Changed && given.Value.String() == "0" {
+					return wrongUse("--%s must be at least 1", name)
+				}
+			}
 			machine.Use(cmd.Context(), a.env)
 			return a.bench(cmd.Context(), b)
 		},
@@ -151,6 +156,18 @@ func (b *benching) finish() error {
 			return err
 		}
 		b.Serve = []string{own, "bench", "server"}
+	}
+	if b.plot != "" {
+		if err := load.CheckPlot(b.plot); err != nil {
+			return wrongUse("--plot: %v", err)
+		}
+	}
+	asked := b.Config
+	if b.halfMax {
+		asked.Rate = 1
+	}
+	if err := asked.Check(); err != nil {
+		return wrongUse("%v", err)
 	}
 	return nil
 }

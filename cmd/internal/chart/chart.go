@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"math"
 	"os"
+	"path/filepath"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -49,6 +50,19 @@ const (
 	linesAmong  = 3
 	legendWidth = 4 * vg.Inch
 )
+
+// CheckPlace reports why no file could be written there, before what it would show is measured.
+func CheckPlace(file string) error {
+	dir := filepath.Dir(file)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	if err != nil {
+		return fmt.Errorf("there is no directory %s to draw into: make it, or choose another (%w)", dir, err)
+	}
+	return nil
+}
 
 // Write draws charts under each other into a file.
 func Write(file string, charts ...Chart) error {

@@ -62,6 +62,9 @@ type Config struct {
 // write smaller.
 const usualConnections = 4
 
+// Check reports what no run could be made of.
+func (c Config) Check() error { return c.setDefaults() }
+
 func (c *Config) setDefaults() error {
 	p, ok := profiles[c.Profile]
 	if !ok {
@@ -117,6 +120,8 @@ func (c *Config) check(p profile) error {
 		return fmt.Errorf("the exponent of Zipf's law is above 1 (1.1 is common), not %g", c.Zipf)
 	case c.Rate < 0:
 		return fmt.Errorf("the rate must be positive, or 0 for a closed loop, not %d", c.Rate)
+	case c.Rate > 0 && p.rebuilds:
+		return fmt.Errorf("profile %s measures rebuilds, which have no rate to keep", c.Profile)
 	case c.Connections < 1 || c.Connections > c.Clients:
 		return errors.New("the connections must be at least 1, and no more than the clients")
 	case !p.through(c.Door):
@@ -173,7 +178,7 @@ func Run(ctx context.Context, cfg Config) (result Result, err error) {
 	if err := t.check(ctx, &run.acknowledged, &result); err != nil {
 		return Result{}, err
 	}
-	if cfg.Profile == "rebuild" {
+	if run.profile.rebuilds {
 		return result, t.rebuildViews(ctx, &result)
 	}
 	return result, nil

@@ -6,6 +6,9 @@ import (
 	"creditstream/cmd/internal/chart"
 )
 
+// CheckPlot reports why no picture could be written to a file, before there is a result.
+func CheckPlot(file string) error { return chart.CheckPlace(file) }
+
 // Plot draws a result into an SVG file: latency by percentile, with the scale of percentiles stretched
 // towards the slowest, and the rate over time.
 func Plot(file string, r Result) error {

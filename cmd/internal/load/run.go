@@ -113,7 +113,7 @@ func (r *run) startMeasuring() error {
 	if r.recorded != nil {
 		r.recorded.reset()
 	}
-	if r.cfg.Profiled == nil || r.cfg.Profile == "rebuild" { // whose rebuilds are what is profiled
+	if r.cfg.Profiled == nil || r.profile.rebuilds { // whose rebuilds are what is profiled
 		return nil
 	}
 	if err := pprof.StartCPUProfile(r.cfg.Profiled); err != nil {

@@ -47,7 +47,7 @@ func startTarget(ctx context.Context, cfg Config, dir string) (t *target, err er
 	t = &target{cfg: cfg}
 	p := profiles[cfg.Profile]
 	t.settings = settings{Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), InFlight: cfg.InFlight, Doors: cfg.Door != doorProcess, Meters: p.meters}
-	if cfg.Profile == "rebuild" {
+	if p.rebuilds {
 		t.settings.Views = nil
 	}
 	if len(cfg.Serve) > 0 {

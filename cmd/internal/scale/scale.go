@@ -57,6 +57,9 @@ func (c Config) server(data string) load.ServerConfig {
 	return load.ServerConfig{Serve: c.Serve, Data: filepath.Join(c.Dir, data)}
 }
 
+// plot is the file for the picture of a curve.
+func (c Config) plot(curve string) string { return filepath.Join(c.Plots, "scale-"+curve+".svg") }
+
 // Names lists the curves.
 func Names() []string { return slices.Sorted(maps.Keys(curves)) }
 
@@ -74,6 +77,11 @@ func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 		}
 		if sizes := curves[name].sizes(cfg); sizes[len(sizes)-1] < 1 {
 			return nil, fmt.Errorf("the greatest size of the curve %s must be at least 1, not %d", name, sizes[len(sizes)-1])
+		}
+	}
+	if cfg.Plots != "" {
+		if err := chart.CheckPlace(cfg.plot("")); err != nil {
+			return nil, err
 		}
 	}
 	dir, err := os.MkdirTemp(cfg.Dir, "credits-scale-")
@@ -100,8 +108,8 @@ func Run(ctx context.Context, cfg Config) (all []Curve, err error) {
 		if cfg.Plots == "" {
 			continue
 		}
-		if err := chart.Write(filepath.Join(cfg.Plots, "scale-"+name+".svg"), curve.chart()); err != nil {
-			return nil, err
+		if err := chart.Write(cfg.plot(name), curve.chart()); err != nil {
+			return all, err
 		}
 	}
 	return all, nil
