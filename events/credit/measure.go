@@ -3,24 +3,50 @@ package credit
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
-// What an event has in a commit beside its texts, at most, in bytes: names, quotes, instants, hash and identity.
+// What is written around the texts and numbers of an event, as its Encoder does.
 const (
-	mostEvent   = 420
-	mostUsage   = 270 // of its data, with its numbers
-	mostDraw    = 115
-	mostEscaped = 6 // of a byte
+	aroundEvent   = len(`,`+"\n"+`{"specversion":"1.0","id":"","type":"creditstream..v1","time":"","recordedtime":"","data":}`) + mostSource + idSize + 2*mostTime
+	aroundAccount = len(`,"subject":""`)
+	aroundKey     = len(`,"entrykey":""`)
+	aroundHash    = len(`,"entryhash":""`) + 2*len(Hash{})
+	aroundSize    = len(`,"entrysize":`) + mostDigits
+	aroundActor   = len(`,"actor":""`)
+	aroundSource  = len(`,"usagesource":""`)
+
+	idSize     = len("00000000-0000-0000-0000-000000000000")
+	mostTime   = len("9999-12-31T23:59:59.999999999Z")
+	mostSource = len(`,"source":"/creditstream//"`) + 32 + mostDigits // a tenant's name has 32 bytes at most
+	mostDigits = 5                                                    // of a shard's number, and of how many events an entry has
 )
 
-// Measure returns how many bytes an entry takes in a commit at most. It does by itself, and leaves in Raw, the part of the encoding that may fail and whose size cannot be told before: the data of
+const mostEscaped = 6 // bytes that one byte of a text takes
+
+// Measure returns how many bytes an entry takes in a commit at most: what most entries are, a use, takes nearly as many. It does by itself, and leaves in Raw, the part of the encoding that may fail and whose size cannot be told before: the data of
 // everything that is not a use. So whoever decides knows when a commit is full, and somebody else may encode it.
 func (e *Entry) Measure() (most int, err error) {
-	texts := textSize(e.Account) + textSize(e.Key) + textSize(e.Actor) + textSize(e.Source)
+	head := aroundEvent + aroundAccount + textSize(e.Account)
+	if e.Key != "" {
+		head += aroundKey + textSize(e.Key)
+	}
+	if e.Hash != (Hash{}) {
+		head += aroundHash
+	}
+	if e.Actor != "" {
+		head += aroundActor + textSize(e.Actor)
+	}
+	if e.Source != "" {
+		head += aroundSource + textSize(e.Source)
+	}
+	if len(e.Facts) > 1 {
+		most = aroundSize
+	}
 	for i := range e.Facts {
 		f := &e.Facts[i]
-		most += mostEvent + texts
+		most += head + len(f.Event.Kind())
 		if u, ok := f.Event.(*UsageRecorded); ok {
 			most += u.size()
 			continue
@@ -34,12 +60,53 @@ func (e *Entry) Measure() (most int, err error) {
 }
 
 func (u *UsageRecorded) size() int {
-	most := mostUsage + textSize(u.Meter) + textSize(u.Why) + textSize(u.Description) + len(u.Attributes)
-	for i := range u.Draws {
-		d := &u.Draws[i]
-		most += mostDraw + textSize(d.Lot) + textSize(d.Pool) + textSize(d.Unit)
+	most := len(`{"meter":"","quantity":,"cost":,"remaining":,"catalog":}`) +
+		textSize(u.Meter) + digits(u.Quantity) + digits(int64(u.Cost)) + digits(int64(u.Remaining)) + digits(int64(u.Catalog))
+	if len(u.Draws) > 0 {
+		most += len(`,"draws":[]`)
+		for i := range u.Draws {
+			most += u.Draws[i].size()
+		}
+	}
+	if u.Debt != 0 {
+		most += len(`,"debt":`) + digits(int64(u.Debt))
+	}
+	if u.Unpaid != 0 {
+		most += len(`,"unpaid":`) + digits(int64(u.Unpaid))
+	}
+	if u.Why != "" {
+		most += len(`,"why":""`) + textSize(u.Why)
+	}
+	if u.Carry != nil {
+		most += len(`,"carry":`) + digits(*u.Carry)
+	}
+	if u.Description != "" {
+		most += len(`,"description":""`) + textSize(u.Description)
+	}
+	if len(u.Attributes) > 0 {
+		most += len(`,"attributes":`) + len(u.Attributes)
 	}
 	return most
+}
+
+func (d *Draw) size() int {
+	most := len(`,{"lot":"","pool":"","amount":,"cycle":}`) + textSize(d.Lot) + textSize(d.Pool) + digits(int64(d.Amount)) + digits(int64(d.Cycle))
+	if d.Unit != "" {
+		most += len(`,"unit":""`) + textSize(d.Unit)
+	}
+	if d.Revenue != 0 {
+		most += len(`,"revenue":`) + digits(d.Revenue)
+	}
+	return most
+}
+
+// digits is how many bytes a number takes, or one more.
+func digits(n int64) int {
+	magnitude, sign := uint64(n), 0
+	if n < 0 {
+		magnitude, sign = -magnitude, 1
+	}
+	return sign + 1 + bits.Len64(magnitude)*1233>>12 // 1233/4096 is the logarithm of 2, as near as 64 bits need it
 }
 
 // textSize is how many bytes a text takes between its quotes, at most.

@@ -3,6 +3,7 @@ package credit
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,8 +52,26 @@ func TestAnEntryTakesWhatMeasureSays(t *testing.T) {
 	common := entryOf(&UsageRecorded{Meter: "assistant_token", Quantity: 418, Cost: 418_000000, Draws: []Draw{{Lot: "l1", Pool: "allowance", Amount: 418_000000, Cycle: 1}}, Remaining: 99_000000, Catalog: 1})
 	most, err := common.Measure()
 	body, err2 := EncodeCommit(source, []Entry{common})
-	if err != nil || err2 != nil || most > 2*len(body) {
+	if err != nil || err2 != nil || most*10 > 11*len(body)+100 {
 		t.Errorf("a common use takes %d bytes, measured %d (%v, %v)", len(body), most, err, err2)
+	}
+}
+
+func TestDigits(t *testing.T) {
+	for power := int64(1); ; power *= 10 {
+		for _, n := range []int64{power - 1, power, power + 1, -power, 1 - power} {
+			if got, want := digits(n), len(strconv.FormatInt(n, 10)); got < want || got > want+1 {
+				t.Errorf("%d has %d bytes, not %d", n, want, got)
+			}
+		}
+		if power > math.MaxInt64/10 {
+			break
+		}
+	}
+	for _, n := range []int64{0, math.MaxInt64, math.MinInt64, math.MinInt64 + 1} {
+		if got, want := digits(n), len(strconv.FormatInt(n, 10)); got < want || got > want+1 {
+			t.Errorf("%d has %d bytes, not %d", n, want, got)
+		}
 	}
 }
 
