@@ -68,7 +68,8 @@ type commit struct {
 	entries  []credit.Entry
 	early    int // how many of them were handed on to be encoded
 	events   uint32
-	size     int // of body, at most
+	size     int  // of body, at most
+	closed   bool // takes no further entry
 	touched  []*cached
 	again    []*cached // those that were touched more than once
 	tickets  []ticket

@@ -6,18 +6,31 @@ import (
 	"time"
 
 	"creditstream/events/credit"
-	"creditstream/events/journal"
 	"creditstream/services/rules"
 )
 
 // settleAtOnce is how many due facts are booked together.
 const settleAtOnce = 512
 
+// decision is what is to be written for a request: what was due for the account by then, and its own facts.
+type decision struct {
+	account *cached
+	decided *credit.Account // as the decision found it, what was due included
+	dues    []rules.Due
+	facts   []credit.Fact
+	refusal error // of the command itself, with facts all the same
+	now     time.Time
+}
+
 // decide carries out one request as far as the open commit. It is not done, and has to be called again,
-// when so much was due for the account that only a part of that was booked.
+// when so much was due for the account that only a part of that was booked, or the open commit has no room for it.
 func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 	done = true
 	defer s.contain(c, index)
+	if held := s.held; held != nil {
+		s.held = nil
+		return s.record(c, index, *held)
+	}
 	r := &c.requests[index]
 	e, err := s.load(r.Account)
 	if err != nil {
@@ -57,7 +70,7 @@ func (s *Shard) decide(c *call, index int, now time.Time) (done bool) {
 		s.answerAfter(e.commit, c, index, Answer{Err: refusal})
 		return done
 	}
-	return s.record(c, index, e, account, dues, facts, refusal, now)
+	return s.record(c, index, decision{e, account, dues, facts, refusal, now})
 }
 
 func overdue(a *credit.Account, now time.Time) bool {
@@ -65,13 +78,16 @@ func overdue(a *credit.Account, now time.Time) bool {
 	return !due.IsZero() && !now.Before(due)
 }
 
-// settle books what is due for an account by itself, the first limit facts of it or as many as fit, and
-// reports whether it booked any.
+// settle books what is due for an account by itself, the first limit facts of it or as many as an entry may hold, and
+// reports whether it booked any, or will when the open commit was sent.
 func (s *Shard) settle(id string, e *cached, limit int, now time.Time) bool {
 	for ; limit > 0; limit /= 2 {
 		account := e.account.Clone()
-		if s.write(dueEntries(id, rules.SettleSome(account, s.books, now, limit), now), now) {
+		switch s.write(dueEntries(id, rules.SettleSome(account, s.books, now, limit), now), now) {
+		case written:
 			s.keep(e, account)
+			return true
+		case noRoom:
 			return true
 		}
 	}
@@ -86,8 +102,17 @@ func dueEntries(id string, dues []rules.Due, now time.Time) []credit.Entry {
 	return entries
 }
 
-// write puts entries into the open commit: all of them, or none when they are too much.
-func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
+// outcome is what became of entries that were to be written.
+type outcome int
+
+const (
+	written outcome = iota
+	tooMuch         // for any commit
+	noRoom          // in the open one, which takes nothing more
+)
+
+// write puts entries into the open commit: all of them or none.
+func (s *Shard) write(entries []credit.Entry, now time.Time) outcome {
 	size := 0
 	for i := range entries {
 		e := &entries[i]
@@ -96,11 +121,21 @@ func (s *Shard) write(entries []credit.Entry, now time.Time) bool {
 		}
 		most, err := e.Measure()
 		if size += most; err != nil || size > maxEntry {
-			return false
+			return tooMuch
 		}
 	}
+	if !s.fits(size) {
+		return noRoom
+	}
 	s.open.add(size, entries...)
-	return true
+	return written
+}
+
+// fits reports whether the open commit has room for so many bytes more. One that has not is full, so that what did not fit
+// begins the next.
+func (s *Shard) fits(size int) bool {
+	s.open.closed = s.open.size+size > mostTogether
+	return !s.open.closed
 }
 
 // keep makes account the state in memory: what was just written to the open commit is folded into it. It is staged
@@ -119,9 +154,9 @@ func (s *Shard) keep(e *cached, account *credit.Account) {
 }
 
 // record puts what was decided into the open commit and folds it. It is not done when what is due had to
-// be booked by itself first.
-func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, dues []rules.Due, facts []credit.Fact, refusal error, now time.Time) (done bool) {
-	r := &c.requests[index]
+// be booked by itself first, or when it has to wait until the open commit was sent.
+func (s *Shard) record(c *call, index int, d decision) (done bool) {
+	r, e, account, dues, facts, refusal, now := &c.requests[index], d.account, d.decided, d.dues, d.facts, d.refusal, d.now
 	o := s.open
 	own := uint32(len(o.entries) + len(dues))
 	if len(dues)+len(facts) == 0 {
@@ -143,7 +178,12 @@ func (s *Shard) record(c *call, index int, e *cached, account *credit.Account, d
 		}
 		entries = append(entries, entry)
 	}
-	if !s.write(entries, now) {
+	switch s.write(entries, now) {
+	case noRoom:
+		held := d // most decisions stay on the stack
+		s.held = &held
+		return false
+	case tooMuch:
 		if s.settle(r.Account, e, len(dues), now) {
 			return false
 		}
@@ -260,23 +300,26 @@ func (s *Shard) reply(c *call, index int, answer Answer) {
 	s.answered(c)
 }
 
-// publish puts a catalog in force.
-func (s *Shard) publish(c *call, now time.Time) {
+// publish puts a catalog in force. It is not done, and has to be called again, when the open commit has no room for it.
+func (s *Shard) publish(c *call, now time.Time) (done bool) {
 	if current := s.books.Current(); current != nil && current.Version >= c.publish.event.Version {
 		// Whoever asked for that version gave up waiting, and it was on its way all the same.
 		s.reply(c, 0, Answer{Err: fmt.Errorf("%w: catalog %d was published meanwhile", ErrUnavailable, current.Version)})
-		return
+		return true
 	}
 	entry := credit.Entry{Actor: c.publish.actor, Recorded: now, Facts: []credit.Fact{{ID: s.ids.next(now), At: now, Event: c.publish.event}}}
 	size, err := entry.Measure()
 	if err != nil {
 		s.fail(fmt.Errorf("encode catalog: %w", err))
 		s.reply(c, 0, Answer{Err: s.failed})
-		return
+		return true
 	}
-	if most := journal.MaxBody - s.cfg.CommitTarget; size > most {
-		s.reply(c, 0, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("in the journal this catalog would take more than %d KiB: each < > & takes six bytes", most>>10)}})
-		return
+	if size > maxEntry {
+		s.reply(c, 0, Answer{Err: &rules.Refusal{Code: rules.CodeInvalid, Detail: fmt.Sprintf("in the journal this catalog would take more than %d KiB: each < > & takes six bytes", maxEntry>>10)}})
+		return true
+	}
+	if !s.fits(size) {
+		return false
 	}
 	o := s.open
 	o.add(size, entry)
@@ -285,6 +328,7 @@ func (s *Shard) publish(c *call, now time.Time) {
 	s.books = s.books.With(now, c.publish.catalog)
 	o.books = s.books
 	o.tickets = append(o.tickets, ticket{c, 0, answer})
+	return true
 }
 
 // contain turns a panic of a rule or of the fold, which is a broken invariant, into a stopped shard: no

@@ -9,9 +9,11 @@ import (
 	"creditstream/events/journal"
 )
 
-// maxEntry is the largest entry in bytes: with one more of them than makes it full, a commit stays within what
-// the journal carries in one message.
-const maxEntry = journal.MaxBody / 2
+// Bounds in bytes, of what was measured.
+const (
+	maxEntry     = journal.MaxBody / 2                   // of an entry, and what was due before it
+	mostTogether = journal.MaxBody - len("[") - len("]") // of the entries of a commit
+)
 
 // ErrUnavailable says that the outcome of a request is unknown, or that the shard does not write at the
 // moment. The same request with the same key is always safe.
@@ -108,7 +110,7 @@ func (s *Shard) idle() bool {
 }
 
 // full reports whether the open commit has to be sent before more is decided.
-func (s *Shard) full() bool { return s.open.size >= s.cfg.CommitTarget }
+func (s *Shard) full() bool { return s.open.closed || s.open.size >= s.cfg.CommitTarget }
 
 // pausing reports whether the next call waits for everything under way to be answered.
 func (s *Shard) pausing() bool {
@@ -148,7 +150,9 @@ func (s *Shard) decideWaiting() {
 			s.cache.clear()
 			s.answered(c)
 		case c.publish != nil:
-			s.publish(c, now)
+			if !s.publish(c, now) {
+				return
+			}
 		default:
 			n := len(c.requests) // once the last one is answered the call is somebody else's
 			for s.next < n && !s.full() && s.failed == nil {
@@ -194,7 +198,7 @@ func (s *Shard) fail(reason error) {
 		stage.Reset()
 		s.stages = append(s.stages, stage)
 	}
-	s.sent, s.open = nil, newCommit(nil) // a full one would let the loop sleep while calls wait
+	s.sent, s.open, s.held = nil, newCommit(nil), nil // a full one would let the loop sleep while calls wait
 	s.cache.clear()
 	s.state.Store(&s.failed)
 }

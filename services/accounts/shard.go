@@ -38,7 +38,7 @@ type Config struct {
 	Texts Texts
 
 	// CommitTarget is how many bytes a commit may take when it takes no further entry, as its entries were measured.
-	// Default, and at most, 384 KiB: some 700 uses. The bytes go to the disk at its own pace, but a commit costs a sync whatever
+	// Default, and at most, 640 KiB: some 1200 uses. The bytes go to the disk at its own pace, but a commit costs a sync whatever
 	// it carries.
 	CommitTarget int
 	// InFlight is how many commits may be on their way to the disk at once, beside one that is full. Default 1: what
@@ -60,7 +60,7 @@ const (
 )
 
 func (c *Config) setDefaults() {
-	const most = journal.MaxBody - maxEntry
+	const most = journal.MaxBody * 5 / 6
 	c.CommitTarget = min(cmp.Or(c.CommitTarget, most), most)
 	if c.InFlight == 0 {
 		c.InFlight = 1
@@ -94,7 +94,8 @@ type Shard struct {
 	spare    []*commit     // retired ones, whose memory is used again
 	sequence uint64        // of the latest commit sent
 	backlog  []*call
-	next     int // index of the request of backlog[0] to decide next
+	next     int       // index of the request of backlog[0] to decide next
+	held     *decision // of that one, which waits until the open commit was sent
 	decided  uint
 	looked   uint // how many decisions' accounts were looked at ahead
 	ahead    ahead
