@@ -49,7 +49,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
   credits bench --profile bulk --clients 8 --batch 1000 --output json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, name := range []string{"clients", "batch", "accounts", "working-set", "connections"} { // 0 stands for a default
+			for _, name := range []string{"clients", "batch", "accounts", "working-set", "connections", "shards"} { // 0 stands for a default
 				if given := cmd.Flags().Lookup(name); given.Changed && given.Value.String() == "0" {
 					return wrongUse("--%s must be at least 1", name)
 				}
@@ -69,6 +69,7 @@ Profiles: ` + strings.Join(load.Profiles(), ", ") + `.`,
 	flags.BoolVar(&b.halfMax, "half-max", false, "find the greatest rate first, then measure latencies at half of it")
 	flags.IntVar(&b.repeat, "repeat", 1, "run so many times, each on a new data directory, and show median and spread")
 	flags.IntVar(&b.Accounts, "accounts", 0, "accounts that are opened (default 10000, hot 1, matrix 100)")
+	flags.IntVar(&b.Shards, "shards", 1, "journals that the accounts are shared among")
 	flags.IntVar(&b.Lots, "lots", 1, "lots of each account at the start")
 	flags.IntVar(&b.WorkingSet, "working-set", 0, "how many of the accounts are charged (default all)")
 	flags.Float64Var(&b.Zipf, "zipf", 0, "charge some accounts more than others, with this exponent above 1 (default: all alike, mixed 1.1)")

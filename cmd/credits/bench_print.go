@@ -36,6 +36,9 @@ func printBench(w io.Writer, r load.Result) {
 		line("rebuild of "+view, "%.0f charges per second", r.Rebuilds[view])
 	}
 	line("accounts", "%d with %d lots each, opened at %.0f per second; %d of them charged", r.Accounts, r.Lots, r.Opened, r.WorkingSet)
+	if r.Shards > 1 {
+		line("shards", "%d", r.Shards)
+	}
 	line("memory", "%.0f MiB resident, at most %.0f", r.RSS, r.PeakRSS)
 	line("views", "%s", strings.Join(append([]string{"accounts"}, r.Views...), ", "))
 	line("the books", "acknowledged %d, in the journal %d, lost %d, doubled %d, overdrawn %d", r.Acknowledged, r.InJournal, r.Lost, r.Doubled, r.Overdrawn)

@@ -17,6 +17,7 @@ func TestBenchRefusesBeforeItBegins(t *testing.T) {
 		"--clients 0":                            "--clients must be at least 1",
 		"--connections 0":                        "--connections must be at least 1",
 		"--batch 20000":                          "batch 1 to 10000",
+		"--shards 65":                            "shards must be 1 to 64",
 		"--door smtp":                            "through the door",
 		"--apart":                                "in this process",
 		"--profile rebuild --rate 10":            "no rate",

@@ -52,24 +52,25 @@ type recorded struct {
 	changed chan struct{} // has room for one
 }
 
-// followRecorded reads the journal from its head on until stop is called.
+// followRecorded reads the journals from their heads on until stop is called.
 func followRecorded(ctx context.Context, t *target) (r *recorded, stop func() error) {
 	r = &recorded{started: make(map[string]time.Time), latency: newMeasured().latency, changed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	journal := t.node.Journal(tenantName, 0)
-	from := journal.Head().Sequence + 1
-	go func() {
-		defer close(done)
-		for commit, err := range journal.Follow(ctx, from) {
-			if r.note(commit.Body, err); err != nil {
-				return
+	var following sync.WaitGroup
+	for shard := range t.tenant.Shards() {
+		journal := t.node.Journal(tenantName, shard)
+		from := journal.Head().Sequence + 1
+		following.Go(func() {
+			for commit, err := range journal.Follow(ctx, from) {
+				if r.note(commit.Body, err); err != nil {
+					return
+				}
 			}
-		}
-	}()
+		})
+	}
 	return r, func() error {
 		cancel()
-		<-done
+		following.Wait()
 		if errors.Is(r.ended, context.Canceled) {
 			return nil
 		}
@@ -82,7 +83,9 @@ func followRecorded(ctx context.Context, t *target) (r *recorded, stop func() er
 func (r *recorded) note(body []byte, err error) {
 	now := time.Now()
 	r.mu.Lock()
-	r.ended = err
+	if err != nil && r.ended == nil {
+		r.ended = err
+	}
 	for mark := []byte(`"entrykey":"`); ; {
 		i := bytes.Index(body, mark)
 		if i < 0 {

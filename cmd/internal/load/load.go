@@ -49,6 +49,7 @@ type Config struct {
 	Dir         string    // where the data directory is made; default: the current one
 	Keep        bool      // leave the data directory there
 	Views       []string  // views that are folded beside accounts while the load runs; default none
+	Shards      int       // journals of the tenant; default 1
 	InFlight    int       // commits under way at once; 0: the server's default
 	Profiled    io.Writer // gets a CPU profile of the measured slices; nil: none is made
 	// ProfiledServer is a file for the CPU profile of a server in a process of its own, from its start to its stop.
@@ -81,6 +82,7 @@ func (c *Config) setDefaults() error {
 	orInt(&c.Clients, p.clients, 256)
 	orInt(&c.Accounts, p.accounts, 10_000)
 	orInt(&c.Lots, 1)
+	orInt(&c.Shards, 1)
 	orInt(&c.WorkingSet, c.Accounts)
 	orInt(&c.Connections, min((c.Clients+63)/64, usualConnections))
 	if c.Duration == 0 {
@@ -116,6 +118,8 @@ func (c *Config) check(p profile) error {
 		return errors.New("clients must be 1 to 4000, batch 1 to 10000, accounts at least 1")
 	case c.Lots < 1 || c.Lots > 800 || c.WorkingSet < 1 || c.WorkingSet > c.Accounts:
 		return errors.New("lots must be 1 to 800 (an import is one entry), the working set at most all accounts")
+	case c.Shards < 1 || c.Shards > 64:
+		return fmt.Errorf("shards must be 1 to 64, not %d", c.Shards)
 	case c.Zipf != 0 && c.Zipf <= 1:
 		return fmt.Errorf("the exponent of Zipf's law is above 1 (1.1 is common), not %g", c.Zipf)
 	case c.Rate < 0:

@@ -55,6 +55,8 @@ func TestBooksCloseAfterEachProfile(t *testing.T) {
 		"check": {Profile: "check", Clients: 2}, "check over NATS": {Profile: "check", Clients: 2, Door: "nats"},
 		"check over HTTP": {Profile: "check", Clients: 2, Door: "http", Rate: 1000}, "mixed": {Profile: "mixed", Clients: 32},
 		"matrix": {Profile: "matrix"}, "intake": {Profile: "intake", Clients: 16, Batch: 10}, "rebuild": {Profile: "rebuild"},
+		"spend on three shards": {Profile: "spend", Clients: 32, Shards: 3}, "intake on two shards": {Profile: "intake", Clients: 16, Batch: 10, Shards: 2},
+		"rebuild on two shards": {Profile: "rebuild", Shards: 2}, "apart on two shards": {Profile: "nats", Clients: 32, Shards: 2, Serve: []string{os.Args[0], serveWord}},
 		"spend at a rate": {Profile: "spend", Rate: 2000}, "nats apart": {Profile: "nats", Clients: 32, Serve: []string{os.Args[0], serveWord}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +77,7 @@ func TestBooksCloseAfterEachProfile(t *testing.T) {
 					t.Errorf("%d requests were due, %d were answered and %d dropped", due, started, result.Dropped)
 				}
 			}
-			if (cfg.Profile == "mixed") != (result.SpendP50 > 0) || (cfg.Profile == "intake") != (result.RecordedP50 > 0) || result.Apart != (cfg.Serve != nil) {
+			if (cfg.Profile == "mixed") != (result.SpendP50 > 0) || (cfg.Profile == "intake") != (result.RecordedP50 > 0) || result.Apart != (cfg.Serve != nil) || result.Shards != max(cfg.Shards, 1) {
 				t.Errorf("the figures of one profile are missing, or in another: %s", text)
 			}
 		})

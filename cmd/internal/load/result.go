@@ -21,6 +21,7 @@ type Result struct {
 	CPU             float64 `json:"cpu_us_per_event"` // of server and clients; steadier than the clock on a shared machine
 	RSS             float64 `json:"rss_mb"`           // of the server's process at the end of the load: the clients are in it unless Apart
 	PeakRSS         float64 `json:"rss_peak_mb"`      // at most so far, the opening of the accounts included
+	Shards          int     `json:"shards"`           // of the tenant
 	Lots            int     `json:"lots"`
 	WorkingSet      int     `json:"working_set"`
 	Opened          float64 `json:"accounts_opened_per_second"`

@@ -46,7 +46,7 @@ type another struct {
 func startTarget(ctx context.Context, cfg Config, dir string) (t *target, err error) {
 	t = &target{cfg: cfg}
 	p := profiles[cfg.Profile]
-	t.settings = settings{Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), InFlight: cfg.InFlight, Doors: cfg.Door != doorProcess, Meters: p.meters}
+	t.settings = settings{Data: filepath.Join(dir, "data"), Views: append([]string{}, cfg.Views...), Shards: cfg.Shards, InFlight: cfg.InFlight, Doors: cfg.Door != doorProcess, Meters: p.meters}
 	if p.rebuilds {
 		t.settings.Views = nil
 	}
@@ -148,7 +148,8 @@ func (t *target) processorTime() time.Duration {
 // settings are what a server under load is started with, in this process or in another.
 type settings struct {
 	Data     string   `json:"data"`
-	Views    []string `json:"views"` // nil for all
+	Views    []string `json:"views"`  // nil for all
+	Shards   int      `json:"shards"` // of each tenant; 0 for one
 	InFlight int      `json:"in_flight"`
 	Doors    bool     `json:"doors"`
 	Meters   int      `json:"meters"`  // of the catalog, beside the one that is charged
@@ -188,7 +189,7 @@ func (s settings) start(ctx context.Context) (*node.Node, error) {
 func (s settings) addTenant(ctx context.Context, n *node.Node, name string) error {
 	tenant, err := n.Accounts().Tenant(name)
 	if errors.Is(err, accounts.ErrUnknownTenant) {
-		if err := n.AddTenant(ctx, name, 1); err != nil {
+		if err := n.AddTenant(ctx, name, s.Shards); err != nil {
 			return err
 		}
 		tenant, err = n.Accounts().Tenant(name)
