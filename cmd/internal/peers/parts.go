@@ -23,7 +23,7 @@ import (
 
 const (
 	partsInFlight = 1         // commits, as a shard has them on the embedded server; and one more that is full
-	partsTarget   = 220 << 10 // bytes of a commit, as a shard's are
+	partsTarget   = 600 << 10 // bytes of a commit, as a shard's are
 	chargeSize    = 500       // bytes of a charge in a commit (bytes_per_event of `credits bench`), about
 	keySize       = 44        // bytes of the record of an idempotency key
 )
